@@ -1,0 +1,20 @@
+/* Arenas as files: create, attach, validate, leave, remove.
+ *
+ *   gate        held while attaching and leaving, so that "am I the last?" and "is it ready?" have one answer
+ *   half-made   a segment whose magic is still SHOAL_MAGIC_INIT: its creator died, the next opener begins anew
+ *   abandoned   a ready segment that nobody alive uses and that does not persist: the next opener replaces it
+ */
+#ifndef SHOAL_ARENA_H
+#define SHOAL_ARENA_H
+
+#include "handle.h"
+
+/* Of the sizes and offsets of all shared structures: builds that differ refuse to share. */
+uint64_t arena_fingerprint(void);
+/* Lay out an arena of `size` bytes. False: out of range. */
+bool arena_plan(uint64_t size, arena_geometry *out);
+uint64_t arena_checksum(const arena_geometry *g);
+/* Is this the geometry that arena_plan makes, in a file of that size? */
+bool arena_sound(const arena_header *header, uint64_t file_size);
+
+#endif

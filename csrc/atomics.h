@@ -1,0 +1,100 @@
+/* Atomic access to words that several processes share. The memory order is in the name; nothing
+ * else in the core orders memory. Plain fields + these functions, so that a structure's layout is
+ * the same in every compiler and language mode.
+ *
+ * racing copy   a copy of bytes that a writer may be changing meanwhile. The reader validates a
+ *               sequence word before it believes what it copied (Boehm, "Can seqlocks get along
+ *               with programming language memory models?", MSPC 2012).
+ */
+#ifndef SHOAL_ATOMICS_H
+#define SHOAL_ATOMICS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+_Static_assert(__atomic_always_lock_free(sizeof(uint64_t), 0), "64-bit atomics must not need a lock");
+_Static_assert(__atomic_always_lock_free(sizeof(uint32_t), 0), "32-bit atomics must not need a lock");
+
+static inline uint64_t load_relaxed(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
+static inline uint64_t load_acquire(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
+static inline void store_relaxed(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }
+static inline void store_release(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
+static inline uint32_t load_relaxed32(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
+static inline void store_relaxed32(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }
+static inline void fence_acquire(void) { __atomic_thread_fence(__ATOMIC_ACQUIRE); }
+static inline void fence_release(void) { __atomic_thread_fence(__ATOMIC_RELEASE); }
+
+/* On failure *expected holds the word that was found. */
+static inline bool cas_acquire(uint64_t *p, uint64_t *expected, uint64_t desired)
+{
+    return __atomic_compare_exchange_n(p, expected, desired, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+static inline bool cas_relaxed(uint64_t *p, uint64_t *expected, uint64_t desired)
+{
+    return __atomic_compare_exchange_n(p, expected, desired, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+static inline uint64_t exchange_release(uint64_t *p, uint64_t v) { return __atomic_exchange_n(p, v, __ATOMIC_RELEASE); }
+
+/* Add to a word that only this process's threads write, and that under one interpreter lock on the
+ * hot path: a load and a store, no locked instruction. */
+static inline void add_local(uint64_t *p, uint64_t v) { store_relaxed(p, load_relaxed(p) + v); }
+
+static inline void cpu_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("isb" ::: "memory");
+#endif
+}
+
+#if defined(__SANITIZE_THREAD__)
+#define SHOAL_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SHOAL_TSAN 1
+#endif
+#endif
+
+/* The sanitizer must see the race as the relaxed atomic access that it stands for. Elsewhere memcpy
+ * behind a compiler barrier does the same loads several times as fast. The fences of the caller order them. */
+static inline void racing_read(void *dst, const void *src, size_t n)
+{
+#ifdef SHOAL_TSAN
+    for (size_t i = 0; i < n; i++)
+        ((uint8_t *)dst)[i] = __atomic_load_n((const uint8_t *)src + i, __ATOMIC_RELAXED);
+#else
+    __asm__ __volatile__("" ::: "memory");
+    memcpy(dst, src, n);
+    __asm__ __volatile__("" ::: "memory");
+#endif
+}
+
+static inline void racing_write(void *dst, const void *src, size_t n)
+{
+#ifdef SHOAL_TSAN
+    for (size_t i = 0; i < n; i++)
+        __atomic_store_n((uint8_t *)dst + i, ((const uint8_t *)src)[i], __ATOMIC_RELAXED);
+#else
+    __asm__ __volatile__("" ::: "memory");
+    memcpy(dst, src, n);
+    __asm__ __volatile__("" ::: "memory");
+#endif
+}
+
+static inline bool racing_equal(const void *shared, const void *own, size_t n)
+{
+#ifdef SHOAL_TSAN
+    for (size_t i = 0; i < n; i++)
+        if (__atomic_load_n((const uint8_t *)shared + i, __ATOMIC_RELAXED) != ((const uint8_t *)own)[i])
+            return false;
+    return true;
+#else
+    __asm__ __volatile__("" ::: "memory");
+    return memcmp(shared, own, n) == 0;
+#endif
+}
+
+#endif

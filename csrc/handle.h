@@ -1,0 +1,100 @@
+/* shoal_arena: one mapping of an arena in this process, and the checked ways from an offset in the
+ * arena to an address. Numbers that do not change were checked at attach and are read from here;
+ * every offset that is read from the arena goes through a function below and may come back NULL,
+ * which means that the arena is damaged (or that a lock-free reader saw a word too late). */
+#ifndef SHOAL_HANDLE_H
+#define SHOAL_HANDLE_H
+
+#include <pthread.h>
+#include <sys/types.h>
+
+#include "atomics.h"
+#include "hash.h"
+#include "layout.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+struct shoal_arena {
+    uint8_t *base;
+    arena_header *header;
+    process_slot *slots;
+    shard *shards;
+    namespace_record *records;
+    namespace_head *heads;
+    page_entry *map;
+    uint64_t pages_at, pages, file_size;
+    uint64_t secret[2];
+    uint32_t nshards;
+    bool read_only;
+
+    /* Own place in the process table. counters is NULL in a forked child until it has one. */
+    uint64_t *counters;
+    process_slot *me;
+    uint32_t slot;
+    uint64_t lock_word;      /* what this process writes into a lock that it owns */
+
+    uint64_t frontier_seen;  /* at most the frontier: saves reading a line that writers share */
+    const char *detail;
+    int (*hook)(void *);
+    void *hook_context;
+
+    int fd;
+    pthread_mutex_t attach_mutex;
+    dev_t device;
+    ino_t inode;
+    uint32_t uid, mode;
+    uint64_t own_counters[COUNT_END]; /* of a read-only mapping */
+    char name[SHOAL_NAME_MAX + 1];
+};
+
+static inline shoal_status corrupt(shoal_arena *a, const char *what)
+{
+    __atomic_store_n(&a->detail, what, __ATOMIC_RELAXED);
+    return SHOAL_CORRUPT;
+}
+
+static inline void count_one(shoal_arena *a, int what) { add_local(&a->counters[what], 1); }
+
+static inline bool page_known(shoal_arena *a, uint64_t page)
+{
+    if (likely(page < load_relaxed(&a->frontier_seen)))
+        return true;
+    uint64_t frontier = load_acquire(&a->header->frontier);
+    if (frontier > a->pages)
+        return false;
+    store_relaxed(&a->frontier_seen, frontier);
+    return page < frontier;
+}
+
+static inline uint8_t *page_at(const shoal_arena *a, uint64_t page) { return a->base + a->pages_at + (page << PAGE_SHIFT); }
+
+static inline uint64_t page_of(const shoal_arena *a, uint64_t offset) { return (offset - a->pages_at) >> PAGE_SHIFT; }
+
+/* `size` bytes from `offset` on lie in pages that were in use at some time. */
+static inline bool range_known(shoal_arena *a, uint64_t offset, uint64_t size)
+{
+    return offset >= a->pages_at && offset < a->file_size && size <= a->file_size - offset &&
+           page_known(a, page_of(a, offset + size - 1));
+}
+
+static inline block *block_at(shoal_arena *a, uint64_t ref)
+{
+    uint64_t offset = ref << REF_SHIFT;
+    return likely(range_known(a, offset, sizeof(block))) ? (block *)(a->base + offset) : NULL;
+}
+
+static inline uint64_t ref_of(const shoal_arena *a, const void *p) { return (uint64_t)((const uint8_t *)p - a->base) >> REF_SHIFT; }
+
+static inline namespace_head *head_of(const shoal_arena *a, uint32_t id, uint32_t shard_index)
+{
+    return &a->heads[(uint64_t)id * a->nshards + shard_index];
+}
+
+/* Deadlines: a wait of 0 means that the caller only spins. */
+typedef struct waiting {
+    int64_t wait;     /* ns as given by the caller */
+    int64_t deadline; /* monotonic, set when the first sleep is due */
+} waiting;
+
+#endif

@@ -1,0 +1,57 @@
+/* SipHash-1-3 (Aumasson and Bernstein, 2012; the variant that Rust and CPython use): keyed with the
+ * arena's secret, so that who does not know it cannot make keys collide.
+ *
+ * One 64-bit hash places a key:   63 ........ 8 7 ... 0
+ *                                 [ bucket hash ][ shard ]   (as many low bits as there are shards)
+ */
+#ifndef SHOAL_HASH_H
+#define SHOAL_HASH_H
+
+#include <stdint.h>
+#include <string.h>
+
+static inline uint64_t hash_rotate(uint64_t x, int b) { return (x << b) | (x >> (64 - b)); }
+
+#define SIP_ROUND(v0, v1, v2, v3)                                                                                      \
+    do {                                                                                                               \
+        v0 += v1, v1 = hash_rotate(v1, 13) ^ v0, v0 = hash_rotate(v0, 32);                                             \
+        v2 += v3, v3 = hash_rotate(v3, 16) ^ v2;                                                                       \
+        v0 += v3, v3 = hash_rotate(v3, 21) ^ v0;                                                                       \
+        v2 += v1, v1 = hash_rotate(v1, 17) ^ v2, v2 = hash_rotate(v2, 32);                                             \
+    } while (0)
+
+/* `space` is the namespace's uid: equal keys of two namespaces lie in unrelated places. */
+static inline uint64_t hash_key(const uint64_t secret[2], uint64_t space, const void *key, size_t n)
+{
+    uint64_t k0 = secret[0] ^ (space * 0x9E3779B97F4A7C15ull), k1 = secret[1];
+    uint64_t v0 = k0 ^ 0x736f6d6570736575ull, v1 = k1 ^ 0x646f72616e646f6dull;
+    uint64_t v2 = k0 ^ 0x6c7967656e657261ull, v3 = k1 ^ 0x7465646279746573ull;
+    const uint8_t *p = key;
+    uint64_t word, last = (uint64_t)n << 56;
+    for (; n >= 8; n -= 8, p += 8) {
+        memcpy(&word, p, 8);
+        v3 ^= word;
+        SIP_ROUND(v0, v1, v2, v3);
+        v0 ^= word;
+    }
+    if (n >= 4) {
+        uint32_t four;
+        memcpy(&four, p, 4);
+        last |= four;
+        for (size_t i = 4; i < n; i++)
+            last |= (uint64_t)p[i] << (8 * i);
+    } else {
+        for (size_t i = 0; i < n; i++)
+            last |= (uint64_t)p[i] << (8 * i);
+    }
+    v3 ^= last;
+    SIP_ROUND(v0, v1, v2, v3);
+    v0 ^= last;
+    v2 ^= 0xff;
+    SIP_ROUND(v0, v1, v2, v3);
+    SIP_ROUND(v0, v1, v2, v3);
+    SIP_ROUND(v0, v1, v2, v3);
+    return v0 ^ v1 ^ v2 ^ v3;
+}
+
+#endif

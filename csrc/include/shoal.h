@@ -1,0 +1,277 @@
+/* Shoal: a key-value store that many processes share through one memory arena.
+ *
+ * The nouns of this interface:
+ *   arena      one shared-memory segment and this process's mapping of it
+ *   namespace  a named part of an arena with its own keys, expiry and limits
+ *   entry      one key, its value bytes and its metadata
+ *   pin        a promise that a large entry's bytes stay where they are
+ *
+ * Rules for callers
+ *   - Every call may be made from any thread. A call never blocks longer than
+ *     its `wait` (nanoseconds): 0 means "spin briefly, then SHOAL_BUSY", so a
+ *     caller that holds an interpreter lock tries with 0 first and repeats the
+ *     call with a real wait after letting go of that lock.
+ *   - The core stores bytes. It reads them only in shoal_incr (numbers).
+ *   - After fork() the child calls shoal_after_fork() on every arena it
+ *     inherited before any other call.
+ *   - shoal_close() must not race other calls on the same arena; the binding
+ *     counts calls in flight.
+ *   - A returned status is one of those that the function's comment names,
+ *     or SHOAL_CORRUPT / SHOAL_OS, which any call may return.
+ */
+#ifndef SHOAL_H
+#define SHOAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SHOAL_KEY_MAX 65535u           /* bytes of a key */
+#define SHOAL_VALUE_MAX 0xFFFFFFFFu    /* bytes of a value: MessagePack's own limit */
+#define SHOAL_NAME_MAX 200u            /* bytes of an arena's or a namespace's name */
+#define SHOAL_PREFIX "shoal."          /* how the segments of arenas are named in /dev/shm */
+#define SHOAL_SIZE_MIN ((uint64_t)1 << 20)
+#define SHOAL_SIZE_MAX ((uint64_t)1 << 40)
+
+typedef enum shoal_status {
+    SHOAL_OK = 0,
+    SHOAL_MISS,            /* no such key */
+    SHOAL_EXISTS,          /* IF_ABSENT, and the key is there */
+    SHOAL_CONFLICT,        /* IF_VERSION, and the version is another */
+    SHOAL_STALE,           /* the namespace was dropped since it was opened: open it again */
+    SHOAL_BUSY,            /* a live process holds the lock for longer than `wait` */
+    SHOAL_INTERRUPTED,     /* the wait hook asked to stop */
+    SHOAL_FULL_ARENA,      /* no room for this value in the arena's capacity */
+    SHOAL_FULL_SYSTEM,     /* the file system that holds the arena is full */
+    SHOAL_FULL_KEYS,       /* the namespace's max_keys is reached */
+    SHOAL_FULL_NAMESPACES, /* the arena has as many namespaces as it can */
+    SHOAL_FULL_PROCESSES,  /* the process table is full */
+    SHOAL_FULL_PINS,       /* this process holds as many pins as it can */
+    SHOAL_NOT_NUMBER,      /* incr of something that is no number */
+    SHOAL_OVERFLOW,        /* incr past int64 */
+    SHOAL_READ_ONLY,       /* a write through a read-only mapping */
+    SHOAL_NOT_FOUND,       /* no arena, or no namespace, of that name */
+    SHOAL_DENIED,          /* the arena belongs to another user, or its mode forbids */
+    SHOAL_FOREIGN,         /* the segment is not an arena, or one of another layout */
+    SHOAL_CORRUPT,         /* the arena contradicts itself; shoal_detail() says where */
+    SHOAL_INVALID,         /* an argument out of range */
+    SHOAL_NO_MEMORY,       /* malloc failed in this process */
+    SHOAL_OS,              /* a system call failed; shoal_error.os_errno tells */
+    SHOAL_STATUS_COUNT
+} shoal_status;
+
+const char *shoal_status_name(shoal_status status);
+
+typedef struct shoal_arena shoal_arena;
+
+/* What went wrong while opening: errno of the failed call and a literal that says what it was. */
+typedef struct shoal_error {
+    int os_errno;
+    const char *what;
+} shoal_error;
+
+/* ------------------------------------------------------------------ arena */
+
+typedef struct shoal_options {
+    char flag;          /* 'c' open or create, 'w' must exist, 'r' must exist and is read-only, 'n' always new */
+    bool persist;       /* outlive the last user; sticky once set */
+    uint32_t mode;      /* permission bits of a new segment; a wider one than 0600 also accepts another user's arena */
+    uint64_t size;      /* cap in bytes of data pages, rounded up to pages; ignored when the arena exists */
+    int64_t wait;       /* ns to wait for other openers */
+} shoal_options;
+
+/* Open or create the arena `name` (1..SHOAL_NAME_MAX bytes, no '/', no NUL).
+ * NOT_FOUND, DENIED, FOREIGN, CORRUPT, BUSY, FULL_SYSTEM, FULL_PROCESSES, INVALID, OS. */
+shoal_status shoal_open(const char *name, const shoal_options *options, shoal_arena **out, shoal_error *error);
+
+/* Detach; the last user of an arena that does not persist removes it. Frees `arena`.
+ * The mapping stays while pins of this process exist only if the caller keeps the arena open. */
+void shoal_close(shoal_arena *arena);
+
+/* In the child of a fork: give up the parent's place, take an own one at the next call. */
+void shoal_after_fork(shoal_arena *arena);
+
+/* Called about every 50 ms of a wait, without any lock held. Non-zero ends the wait with SHOAL_INTERRUPTED. */
+void shoal_set_wait_hook(shoal_arena *arena, int (*hook)(void *context), void *context);
+
+/* Remove the name now; processes that are attached go on with the memory they have. NOT_FOUND, DENIED, OS. */
+shoal_status shoal_destroy(const char *name);
+/* The same for an open arena; a no-op when another arena has taken the name meanwhile. */
+shoal_status shoal_unlink(shoal_arena *arena);
+
+typedef struct shoal_arena_info {
+    char name[SHOAL_NAME_MAX + 1];
+    uint64_t capacity;      /* bytes */
+    uint64_t committed;     /* bytes of memory the segment occupies now */
+    uint32_t uid, mode;
+    bool persist;
+    bool ready;             /* false: half-created, damaged or of another layout */
+    bool alive;             /* some process uses it */
+} shoal_arena_info;
+
+/* One call of `each` per segment named like an arena; it returns non-zero to stop. */
+shoal_status shoal_list(int (*each)(void *context, const shoal_arena_info *info), void *context);
+/* Remove the arena if nobody alive uses it and it does not persist. *removed tells. */
+shoal_status shoal_collect(const char *name, bool *removed);
+
+const char *shoal_name(const shoal_arena *arena);
+bool shoal_read_only(const shoal_arena *arena);
+uint32_t shoal_mode(const shoal_arena *arena);      /* permission bits of the segment */
+uint32_t shoal_owner(const shoal_arena *arena);     /* uid of the segment's owner */
+uint32_t shoal_shards(const shoal_arena *arena);    /* how many shards, for shoal_keys */
+const char *shoal_detail(const shoal_arena *arena); /* what the last SHOAL_CORRUPT found, or "" */
+
+/* -------------------------------------------------------------- namespace */
+
+typedef struct shoal_namespace {
+    uint32_t id;
+    uint64_t uid;           /* tells a namespace from an earlier one with the same id */
+} shoal_namespace;
+
+enum { SHOAL_EVICT_ERROR = 0, SHOAL_EVICT_SIEVE = 1 };
+
+typedef struct shoal_namespace_config {
+    int64_t ttl;            /* ns, default of entries; 0 = never expires */
+    uint64_t max_keys;      /* 0 = no limit */
+    uint32_t eviction;      /* SHOAL_EVICT_* */
+} shoal_namespace_config;
+
+/* NOT_FOUND when absent and `create` is false. FULL_NAMESPACES, READ_ONLY, INVALID. `config` is used
+ * only when the namespace is made now; may be NULL. */
+shoal_status shoal_namespace_open(shoal_arena *, const char *name, size_t length, bool create,
+                                  const shoal_namespace_config *config, shoal_namespace *out, int64_t wait);
+shoal_status shoal_namespace_get_config(shoal_arena *, const shoal_namespace *, shoal_namespace_config *out);
+shoal_status shoal_namespace_set_config(shoal_arena *, const shoal_namespace *, const shoal_namespace_config *, int64_t wait);
+/* Remove all entries; *count tells how many. */
+shoal_status shoal_namespace_clear(shoal_arena *, const shoal_namespace *, uint64_t *count, int64_t wait);
+/* Remove the namespace with its entries. Namespace 0 ("default") can only be cleared: INVALID. */
+shoal_status shoal_namespace_drop(shoal_arena *, const shoal_namespace *, int64_t wait);
+/* One call per namespace; the name is not NUL-terminated. Returning non-zero stops. */
+shoal_status shoal_namespace_list(shoal_arena *, int (*each)(void *context, const char *name, size_t length,
+                                  const shoal_namespace *ns), void *context);
+
+typedef struct shoal_namespace_stats {
+    uint64_t entries;       /* without expired ones */
+    uint64_t bytes;         /* of keys and values */
+} shoal_namespace_stats;
+/* Exact: expired entries are swept (or skipped, read-only) first. */
+shoal_status shoal_namespace_count(shoal_arena *, const shoal_namespace *, shoal_namespace_stats *out, int64_t wait);
+
+/* ------------------------------------------------------------------ entry */
+
+typedef struct shoal_meta {
+    uint64_t version;       /* grows with each write; never 0 */
+    uint64_t size;          /* bytes of the value */
+    int64_t created_us;     /* microseconds since 1970, UTC */
+    int64_t modified_us;
+    int64_t expires_ns;     /* CLOCK_MONOTONIC, 0 = never */
+} shoal_meta;
+
+typedef struct shoal_bytes { /* malloc'd by the core, freed by shoal_bytes_free */
+    uint8_t *data;
+    size_t size;
+} shoal_bytes;
+void shoal_bytes_free(shoal_bytes *);
+
+enum { SHOAL_TTL_NEVER = 0, SHOAL_TTL_DEFAULT = -1, SHOAL_TTL_KEEP = -2 }; /* in place of a ttl in ns */
+
+typedef struct shoal_put_args {
+    const void *head;       /* the value is head + body, so that no caller needs to join them */
+    size_t head_size;
+    const void *body;
+    size_t body_size;
+    bool align;             /* place the value's first byte at a multiple of 64 */
+    uint8_t condition;      /* SHOAL_IF_* */
+    uint64_t version;       /* for SHOAL_IF_VERSION; 0 = must be absent */
+    int64_t ttl;            /* ns, or SHOAL_TTL_* */
+    shoal_bytes *old;       /* not NULL: gets the replaced value, data = NULL if there was none */
+} shoal_put_args;
+enum { SHOAL_IF_ANY = 0, SHOAL_IF_ABSENT, SHOAL_IF_PRESENT, SHOAL_IF_VERSION };
+
+/* Copy bytes [skip, skip + cap) of the value to `dst`, as far as there are any; `meta` (not NULL) tells the
+ * whole size. Metadata and bytes are of one and the same version. Lock-free; takes the lock (if it
+ * may write and `wait` > 0) only when writers keep it from a stable view. OK, MISS, STALE, BUSY, INTERRUPTED. */
+shoal_status shoal_get(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
+                       void *dst, size_t skip, size_t cap, shoal_meta *meta, int64_t wait);
+
+/* Like shoal_get without bytes, and not counted as a hit or a miss. */
+shoal_status shoal_stat(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
+                        shoal_meta *meta, int64_t wait);
+
+/* OK (*version is the new one), MISS (IF_PRESENT), EXISTS, CONFLICT, STALE, BUSY, INTERRUPTED, FULL_*,
+ * READ_ONLY, INVALID. Anything but OK leaves the entry as it was. */
+shoal_status shoal_put(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
+                       const shoal_put_args *args, uint64_t *version, int64_t wait);
+
+/* OK, MISS, STALE, BUSY, INTERRUPTED, READ_ONLY. `old` as in shoal_put_args. */
+shoal_status shoal_delete(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
+                          shoal_bytes *old, int64_t wait);
+
+/* Set the time to live: ns or SHOAL_TTL_NEVER / DEFAULT. OK, MISS, ... as shoal_put. */
+shoal_status shoal_touch(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
+                         int64_t ttl, int64_t wait);
+
+typedef struct shoal_number {
+    bool is_float;
+    int64_t i;
+    double f;
+} shoal_number;
+/* Add `by` to the number stored there, or to `initial` when the key is absent. The sum is an int unless one
+ * of the two is a float. `ttl`: SHOAL_TTL_KEEP leaves an existing entry's expiry (and means DEFAULT for a new
+ * one). NOT_NUMBER, OVERFLOW, and as shoal_put. */
+shoal_status shoal_incr(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
+                        const shoal_number *by, const shoal_number *initial, int64_t ttl,
+                        shoal_number *result, int64_t wait);
+
+/* All keys of one shard (0 .. shoal_shards() - 1) that start with `prefix`, without expired ones, packed as
+ * native uint16 length + bytes. The entries of a shard are seen at one instant, so that an entry which is there
+ * throughout a walk over all shards appears exactly once. Through a read-only mapping only each bucket is seen at one
+ * instant, and while others insert a key may appear twice: the caller drops doubles. */
+shoal_status shoal_keys(shoal_arena *, const shoal_namespace *, uint32_t shard, const void *prefix,
+                        size_t prefix_size, shoal_bytes *out, int64_t wait);
+
+/* -------------------------------------------------------------------- pin */
+
+/* Values above this many bytes lie in page runs of their own and are read through a pin. */
+#define SHOAL_PIN_THRESHOLD ((size_t)64 << 10)
+
+typedef struct shoal_pin {
+    const uint8_t *data;    /* the value's bytes, stable until shoal_unpin */
+    shoal_meta meta;
+    uint64_t block;         /* private to the core */
+    uint32_t shard, record; /* private to the core */
+} shoal_pin;
+
+/* Pin the entry's bytes. Only values that lie in a page run of their own can be pinned: INVALID otherwise (read
+ * them with shoal_get). READ_ONLY through a read-only mapping. MISS, STALE, BUSY, INTERRUPTED, FULL_PINS. */
+shoal_status shoal_pin_take(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
+                            shoal_pin *out, int64_t wait);
+/* Never fails for the caller. If a stopped process holds the lock for two seconds, the bytes stay pinned until this
+ * process leaves the arena. */
+void shoal_unpin(shoal_arena *, shoal_pin *pin);
+
+/* ------------------------------------------------------------------ whole */
+
+typedef struct shoal_stats {
+    uint64_t capacity;      /* bytes of data pages at most */
+    uint64_t used;          /* bytes of pages in use */
+    uint64_t committed;     /* bytes of memory that the segment occupies */
+    uint64_t entries;       /* of all namespaces; expired ones not yet swept included */
+    uint64_t namespaces, processes, shards;
+    uint64_t hits, misses, sets, deletes, expired, evicted, retries, lock_waits, recoveries;
+    uint64_t pinned_bytes;
+} shoal_stats;
+shoal_status shoal_get_stats(shoal_arena *, shoal_stats *out);
+
+/* Walk every invariant of the live arena, with all writers locked out; readers go on. `report` gets one line per violation
+ * (severity: 0 note, 1 violation). CORRUPT if there was any. READ_ONLY through a read-only mapping. */
+shoal_status shoal_verify(shoal_arena *, void (*report)(void *context, int severity, const char *line),
+                          void *context, int64_t wait);
+
+/* Sweep every expired entry, reap dead processes and give free page runs back. */
+shoal_status shoal_sweep(shoal_arena *, int64_t wait);
+
+int64_t shoal_clock_wall_us(void);
+int64_t shoal_clock_mono_ns(void);
+
+#endif

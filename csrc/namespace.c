@@ -1,0 +1,317 @@
+#include "namespace.h"
+
+#include <errno.h>
+
+#include "os.h"
+#include "process.h"
+
+#define CLEAR_BATCH 256 /* entries to remove before the lock is let go once */
+
+static uint32_t high_of(const shoal_arena *a)
+{
+    uint64_t high = load_acquire(&a->header->namespaces_high);
+    return high < NAMESPACE_MAX ? (uint32_t)high : NAMESPACE_MAX;
+}
+
+/* Commit the record and the heads of a namespace. */
+static shoal_status commit(shoal_arena *a, uint32_t id)
+{
+    uint64_t at[2] = {(uint64_t)((uint8_t *)&a->records[id] - a->base), (uint64_t)((uint8_t *)head_of(a, id, 0) - a->base)};
+    uint64_t size[2] = {sizeof(namespace_record), sizeof(namespace_head) * a->nshards};
+    for (int i = 0; i < 2; i++) {
+        uint64_t begin = at[i] & ~(uint64_t)(PAGE_SIZE - 1);
+        int error = os_commit(a->fd, begin, at[i] + size[i] - begin);
+        if (error)
+            return error == ENOSPC ? SHOAL_FULL_SYSTEM : SHOAL_OS;
+    }
+    return SHOAL_OK;
+}
+
+/* Records are written before their uid, and lose it first: a name read between two equal uids is whole. */
+static bool is_named(shoal_arena *a, uint32_t id, const char *name, size_t length, uint64_t *uid)
+{
+    namespace_record *r = &a->records[id];
+    char copy[SHOAL_NAME_MAX];
+    *uid = load_acquire(&r->uid);
+    if (*uid == 0 || load_relaxed(&r->name_length) != length)
+        return false;
+    racing_read(copy, r->name, sizeof copy);
+    fence_acquire();
+    return load_relaxed(&r->uid) == *uid && memcmp(copy, name, length) == 0;
+}
+
+static bool find(shoal_arena *a, const char *name, size_t length, shoal_namespace *out)
+{
+    for (uint32_t id = 0; id < high_of(a); id++)
+        if (is_named(a, id, name, length, &out->uid)) {
+            out->id = id;
+            return true;
+        }
+    return false;
+}
+
+static shoal_status lock_names(shoal_arena *a, waiting *w)
+{
+    bool dead;
+    shoal_status status = lock_take(a, &a->header->namespace_lock, w, &dead);
+    (void)dead; /* what a dead one leaves is finished where it is met: a record that is DROPPING */
+    return status;
+}
+
+static shoal_status remove_entries(shoal_arena *a, uint32_t id, uint64_t uid, uint64_t *count, waiting *w);
+
+/* A record to use: one that was dropped, or the next. */
+static shoal_status free_record(shoal_arena *a, uint32_t *id, waiting *w)
+{
+    uint32_t high = high_of(a);
+    for (*id = 0; *id < high; ++*id) {
+        namespace_record *r = &a->records[*id];
+        uint64_t state = load_relaxed(&r->state), count = 0;
+        if (state == NAMESPACE_DROPPING) {
+            shoal_status status = remove_entries(a, *id, load_relaxed(&r->last_uid), &count, w);
+            if (status != SHOAL_OK)
+                return status;
+            store_release(&r->state, state = NAMESPACE_FREE);
+        }
+        /* A record whose maker died before it gave it a uid counts as free. */
+        if (state == NAMESPACE_FREE || load_relaxed(&r->uid) == 0)
+            return SHOAL_OK;
+    }
+    if (high == NAMESPACE_MAX)
+        return SHOAL_FULL_NAMESPACES;
+    shoal_status status = commit(a, high);
+    if (status != SHOAL_OK)
+        return status;
+    *id = high;
+    for (uint32_t s = 0; s < a->nshards; s++)
+        list_init(head_of(a, high, s));
+    store_release(&a->header->namespaces_high, high + 1);
+    return SHOAL_OK;
+}
+
+static void make(shoal_arena *a, uint32_t id, const char *name, size_t length, const shoal_namespace_config *config, shoal_namespace *out)
+{
+    namespace_record *r = &a->records[id];
+    uint64_t uid = load_relaxed(&a->header->namespace_uid) + 1;
+    store_relaxed(&a->header->namespace_uid, uid);
+    store_relaxed(&r->state, NAMESPACE_USED);
+    store_relaxed(&r->ttl, config ? (uint64_t)config->ttl : 0);
+    store_relaxed(&r->max_keys, config ? config->max_keys : 0);
+    store_relaxed(&r->eviction, config ? config->eviction : SHOAL_EVICT_ERROR);
+    store_relaxed(&r->total, 0);
+    store_relaxed(&r->hand, 0);
+    store_relaxed(&r->name_length, length);
+    store_relaxed(&r->last_uid, uid);
+    racing_write(r->name, name, length);
+    store_release(&r->uid, uid);
+    *out = (shoal_namespace){.id = id, .uid = uid};
+}
+
+static bool valid(const shoal_namespace_config *c)
+{
+    return !c || (c->ttl >= 0 && c->eviction <= SHOAL_EVICT_SIEVE);
+}
+
+shoal_status namespace_first(shoal_arena *a)
+{
+    waiting w = {0};
+    uint32_t id;
+    shoal_namespace ns;
+    shoal_status status = free_record(a, &id, &w);
+    if (status == SHOAL_OK)
+        make(a, id, "default", 7, NULL, &ns);
+    return status;
+}
+
+shoal_status shoal_namespace_open(shoal_arena *a, const char *name, size_t length, bool create,
+                                  const shoal_namespace_config *config, shoal_namespace *out, int64_t wait)
+{
+    if (length == 0 || length > SHOAL_NAME_MAX || !valid(config))
+        return SHOAL_INVALID;
+    shoal_status status = process_ready(a);
+    if (status != SHOAL_OK || find(a, name, length, out))
+        return status;
+    if (!create)
+        return SHOAL_NOT_FOUND;
+    if (a->read_only)
+        return SHOAL_READ_ONLY;
+    waiting w = {.wait = wait};
+    status = lock_names(a, &w);
+    if (status != SHOAL_OK)
+        return status;
+    uint32_t id;
+    if (!find(a, name, length, out) && (status = free_record(a, &id, &w)) == SHOAL_OK)
+        make(a, id, name, length, config, out);
+    lock_drop(&a->header->namespace_lock);
+    return status;
+}
+
+static namespace_record *record_of(shoal_arena *a, const shoal_namespace *ns)
+{
+    if (ns->id >= high_of(a) || load_relaxed(&a->records[ns->id].uid) != ns->uid)
+        return NULL;
+    return &a->records[ns->id];
+}
+
+shoal_status shoal_namespace_get_config(shoal_arena *a, const shoal_namespace *ns, shoal_namespace_config *out)
+{
+    namespace_record *r = record_of(a, ns);
+    if (!r)
+        return SHOAL_STALE;
+    *out = (shoal_namespace_config){.ttl = (int64_t)load_relaxed(&r->ttl), .max_keys = load_relaxed(&r->max_keys),
+                                    .eviction = (uint32_t)load_relaxed(&r->eviction)};
+    return SHOAL_OK;
+}
+
+/* Counting becomes exact when every writer knows of it: who comes after the pass over the shards' locks sees the
+ * limit and counts under the count lock; then the sum holds still. Until it is made, nobody is refused. */
+static shoal_status begin_counting(shoal_arena *a, const shoal_namespace *ns, namespace_record *r, uint64_t max_keys, waiting *w)
+{
+    store_relaxed(&r->max_keys, UINT64_MAX);
+    for (uint32_t s = 0; s < a->nshards; s++) {
+        shoal_status status = shard_lock(a, s, w);
+        if (status != SHOAL_OK)
+            return status;
+        shard_unlock(a, s);
+    }
+    /* count locks are taken under a shard lock: recovery of a dead owner's count relies on it */
+    shoal_status status = shard_lock(a, 0, w);
+    if (status != SHOAL_OK)
+        return status;
+    status = count_lock(a, ns->id, w);
+    if (status == SHOAL_OK) {
+        uint64_t total = 0;
+        for (uint32_t s = 0; s < a->nshards; s++)
+            total += load_relaxed(&head_of(a, ns->id, s)->count);
+        store_relaxed(&r->total, total);
+        store_relaxed(&r->max_keys, max_keys);
+        lock_drop(&r->count_lock);
+    }
+    shard_unlock(a, 0);
+    return status;
+}
+
+shoal_status shoal_namespace_set_config(shoal_arena *a, const shoal_namespace *ns, const shoal_namespace_config *config, int64_t wait)
+{
+    waiting w = {.wait = wait};
+    if (!valid(config))
+        return SHOAL_INVALID;
+    if (a->read_only)
+        return SHOAL_READ_ONLY;
+    shoal_status status = process_ready(a);
+    if (status != SHOAL_OK || (status = lock_names(a, &w)) != SHOAL_OK)
+        return status;
+    namespace_record *r = record_of(a, ns);
+    if (!r) {
+        status = SHOAL_STALE;
+    } else {
+        uint64_t before = load_relaxed(&r->max_keys);
+        if (config->max_keys != 0 && (before == 0 || before == UINT64_MAX))
+            status = begin_counting(a, ns, r, config->max_keys, &w);
+        else
+            store_relaxed(&r->max_keys, config->max_keys);
+        if (status == SHOAL_OK) {
+            store_relaxed(&r->ttl, (uint64_t)config->ttl);
+            store_relaxed(&r->eviction, config->eviction);
+        }
+    }
+    lock_drop(&a->header->namespace_lock);
+    return status;
+}
+
+/* As many entries as each shard had when it was reached, so that writers cannot keep this going. */
+static shoal_status remove_entries(shoal_arena *a, uint32_t id, uint64_t uid, uint64_t *count, waiting *w)
+{
+    for (uint32_t s = 0; s < a->nshards; s++) {
+        namespace_head *nh = head_of(a, id, s);
+        uint64_t left = load_relaxed(&nh->count);
+        while (left > 0) {
+            shoal_status status = shard_lock(a, s, w);
+            if (status != SHOAL_OK)
+                return status;
+            for (uint32_t i = 0; i < CLEAR_BATCH && left > 0 && status == SHOAL_OK; i++, left--) {
+                uint64_t ref = nh->oldest;
+                block *b = ref ? block_at(a, ref) : NULL;
+                place p;
+                if (!b) {
+                    left = 1;
+                    status = ref ? corrupt(a, "list: link leaves the arena") : SHOAL_OK;
+                    continue;
+                }
+                entry e = entry_load(b);
+                if (e.ns != id || !range_known(a, ref << REF_SHIFT, entry_key_at(e.flags) + e.key_size)) {
+                    status = corrupt(a, "list: an entry of another namespace");
+                    continue;
+                }
+                status = table_find_ref(a, s, entry_hash(a, uid, b, &e), ref, &p);
+                if (status == SHOAL_OK && (status = entry_remove(a, s, &p, w)) == SHOAL_OK) {
+                    count_one(a, COUNT_DELETES);
+                    ++*count;
+                }
+            }
+            shard_unlock(a, s);
+            if (status != SHOAL_OK)
+                return status;
+        }
+    }
+    return SHOAL_OK;
+}
+
+shoal_status shoal_namespace_clear(shoal_arena *a, const shoal_namespace *ns, uint64_t *count, int64_t wait)
+{
+    waiting w = {.wait = wait};
+    *count = 0;
+    if (a->read_only)
+        return SHOAL_READ_ONLY;
+    shoal_status status = process_ready(a);
+    if (status != SHOAL_OK)
+        return status;
+    if (!record_of(a, ns))
+        return SHOAL_STALE;
+    return remove_entries(a, ns->id, ns->uid, count, &w);
+}
+
+shoal_status shoal_namespace_drop(shoal_arena *a, const shoal_namespace *ns, int64_t wait)
+{
+    waiting w = {.wait = wait};
+    uint64_t count = 0;
+    if (ns->id == 0)
+        return SHOAL_INVALID;
+    if (a->read_only)
+        return SHOAL_READ_ONLY;
+    shoal_status status = process_ready(a);
+    if (status != SHOAL_OK || (status = lock_names(a, &w)) != SHOAL_OK)
+        return status;
+    namespace_record *r = record_of(a, ns);
+    if (!r) {
+        status = SHOAL_STALE;
+    } else {
+        /* Whoever takes a shard's lock after this sees the namespace gone; entries of those before are removed. */
+        store_relaxed(&r->state, NAMESPACE_DROPPING);
+        store_release(&r->uid, 0);
+        status = remove_entries(a, ns->id, ns->uid, &count, &w);
+        if (status == SHOAL_OK)
+            store_release(&r->state, NAMESPACE_FREE);
+    }
+    lock_drop(&a->header->namespace_lock);
+    return status;
+}
+
+shoal_status shoal_namespace_list(shoal_arena *a, int (*each)(void *context, const char *name, size_t length,
+                                  const shoal_namespace *ns), void *context)
+{
+    shoal_status status = process_ready(a);
+    for (uint32_t id = 0; status == SHOAL_OK && id < high_of(a); id++) {
+        namespace_record *r = &a->records[id];
+        char name[SHOAL_NAME_MAX];
+        shoal_namespace ns = {.id = id, .uid = load_acquire(&r->uid)};
+        size_t length = load_relaxed(&r->name_length);
+        racing_read(name, r->name, sizeof name);
+        fence_acquire();
+        if (ns.uid == 0 || load_relaxed(&r->uid) != ns.uid || length > SHOAL_NAME_MAX)
+            continue;
+        if (each(context, name, length, &ns))
+            break;
+    }
+    return status;
+}

@@ -1,0 +1,39 @@
+/* What Linux and other POSIX systems do alike. */
+#include "os.h"
+
+#include <errno.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+int64_t os_mono_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int64_t os_wall_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* flock belongs to the open file, so threads of one process must not share a descriptor here. It
+ * has no timed form: poll with growing pauses. */
+int os_gate(int fd, int64_t deadline_ns)
+{
+    for (int64_t pause = 20000;; pause = pause < 2000000 ? pause * 2 : pause) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return errno;
+        if (os_mono_ns() >= deadline_ns)
+            return ETIMEDOUT;
+        struct timespec t = {0, pause};
+        nanosleep(&t, NULL);
+    }
+}
+
+void os_ungate(int fd) { flock(fd, LOCK_UN); }

@@ -1,0 +1,38 @@
+/* Pages of the arena: runs with one purpose each, found through bins of free runs.
+ *
+ *   frontier   runs cover pages [0, frontier); beyond, nothing was ever used
+ *   touched    a run that lock-free readers may look into, however late. It is never punched
+ *   hole       a free run whose memory was given back; committed again before its next use
+
+ *
+ * Everything but the heads' states is derived from them: bins, counts, tails, INSIDE distances.
+ * The page lock is taken after a shard lock, never before one.
+ */
+#ifndef SHOAL_PAGES_H
+#define SHOAL_PAGES_H
+
+#include "lock.h"
+
+static inline uint32_t page_kind(uint64_t state) { return (uint32_t)state & 0xFF; }
+static inline uint32_t page_flags(uint64_t state) { return (uint32_t)(state >> 8) & 0xFF; }
+static inline uint32_t page_shard(uint64_t state) { return (uint32_t)(state >> 16) & 0xFFFF; }
+static inline uint64_t page_length(uint64_t state) { return state >> 32; }
+static inline uint64_t page_state(uint32_t kind, uint32_t flags, uint32_t owner, uint64_t length)
+{
+    return length << 32 | (uint64_t)owner << 16 | flags << 8 | kind;
+}
+
+/* A run of `count` committed pages. SLAB and TABLE runs become touched. The caller holds `owner`'s shard lock.
+ * OK, BUSY, INTERRUPTED, FULL_ARENA, FULL_SYSTEM, CORRUPT. */
+shoal_status pages_take(shoal_arena *a, uint64_t count, uint32_t kind, uint32_t owner, uint64_t *page, waiting *w);
+/* Free the run that begins at `page`. Cannot fail for the caller: if the page lock is not to be had in
+ * time, or the run is damaged, it stays taken and unreachable, and the next recovery finds it. */
+void pages_give(shoal_arena *a, uint64_t page);
+/* Give the memory of all free punchable runs back. */
+shoal_status pages_trim(shoal_arena *a, waiting *w);
+/* The state of the run's head, checked: kind, owner and bounds. 0 if it is not such a head. */
+uint64_t page_head(shoal_arena *a, uint64_t page, uint32_t kind, uint32_t owner);
+/* Pages [0, frontier) as they are now; False: damaged. */
+bool page_walk(shoal_arena *a, uint64_t page, uint64_t frontier, uint64_t *state);
+
+#endif

@@ -1,0 +1,148 @@
+#include "process.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "os.h"
+#include "pins.h"
+
+#define JOIN_WAIT_NS ((int64_t)5 * 1000 * 1000 * 1000)
+
+static uint32_t slots_high(const shoal_arena *a)
+{
+    uint64_t high = load_acquire(&a->header->slots_high);
+    return high < PROCESS_MAX ? (uint32_t)high : PROCESS_MAX;
+}
+
+static bool pid_lives(const process_slot *slot)
+{
+    uint64_t start = os_start_time(load_relaxed(&slot->pid));
+    return start != 0 && start == load_relaxed(&slot->start_time);
+}
+
+static bool slot_lives(shoal_arena *a, uint32_t slot)
+{
+    if (!os_has_claims())
+        return pid_lives(&a->slots[slot]);
+    bool any;
+    /* An error here must not declare anybody dead. */
+    return os_claimed(a->fd, CLAIM_SLOTS + slot, 1, &any) != 0 || any;
+}
+
+bool process_alive(shoal_arena *a, uint32_t slot, uint32_t generation)
+{
+    if (slot >= slots_high(a))
+        return false;
+    uint64_t state = load_acquire(&a->slots[slot].state);
+    if ((uint32_t)(state >> 32) != generation || (uint32_t)state != SLOT_USED)
+        return false;
+    if (a->me == &a->slots[slot])
+        return true;
+    return slot_lives(a, slot);
+}
+
+/* 0: the slot is ours. */
+static int claim_slot(shoal_arena *a, uint32_t slot)
+{
+    if (os_has_claims())
+        return os_claim(a->fd, CLAIM_SLOTS + slot, false);
+    bool used = slot < slots_high(a) && (uint32_t)load_relaxed(&a->slots[slot].state) == SLOT_USED;
+    return used && pid_lives(&a->slots[slot]) ? EAGAIN : 0;
+}
+
+shoal_status process_join(shoal_arena *a)
+{
+    for (uint32_t i = 0; i < PROCESS_MAX; i++) {
+        int error = claim_slot(a, i);
+        if (error == EAGAIN)
+            continue;
+        if (error)
+            return SHOAL_OS;
+        process_slot *slot = &a->slots[i];
+        if (i >= slots_high(a)) {
+            error = os_commit(a->fd, (uint64_t)((uint8_t *)slot - a->base), PAGE_SIZE);
+            if (error) {
+                os_unclaim(a->fd, CLAIM_SLOTS + i);
+                return error == ENOSPC ? SHOAL_FULL_SYSTEM : SHOAL_OS;
+            }
+            store_release(&a->header->slots_high, i + 1);
+        }
+        uint32_t generation = (uint32_t)(load_relaxed(&slot->state) >> 32) + 1;
+        generation += generation == 0;
+        store_relaxed(&slot->pid, (uint64_t)getpid());
+        store_relaxed(&slot->start_time, os_start_time((uint64_t)getpid()));
+        store_release(&slot->state, (uint64_t)generation << 32 | SLOT_USED);
+        a->slot = i;
+        a->me = slot;
+        a->lock_word = (uint64_t)generation << 32 | (i + 1);
+        __atomic_store_n(&a->counters, slot->counters, __ATOMIC_RELEASE);
+        /* A dead predecessor's pins are ours now; give them back under our own identity. */
+        pins_drop_all(a, slot);
+        return SHOAL_OK;
+    }
+    return SHOAL_FULL_PROCESSES;
+}
+
+void process_leave(shoal_arena *a)
+{
+    if (!a->me)
+        return;
+    pins_drop_all(a, a->me);
+    uint64_t generation = load_relaxed(&a->me->state) >> 32;
+    store_release(&a->me->state, generation << 32 | SLOT_FREE);
+    a->me = NULL;
+    a->counters = NULL;
+    os_unclaim(a->fd, CLAIM_SLOTS + a->slot);
+}
+
+shoal_status process_join_forked(shoal_arena *a)
+{
+    shoal_status status = SHOAL_OK;
+    pthread_mutex_lock(&a->attach_mutex);
+    if (!a->counters) {
+        int error = os_gate(a->fd, os_mono_ns() + JOIN_WAIT_NS);
+        if (error == 0) {
+            status = process_join(a);
+            os_ungate(a->fd);
+        } else {
+            status = error == ETIMEDOUT ? SHOAL_BUSY : SHOAL_OS;
+        }
+    }
+    pthread_mutex_unlock(&a->attach_mutex);
+    return status;
+}
+
+bool process_others(shoal_arena *a)
+{
+    bool any = false;
+    if (os_has_claims())
+        return os_claimed(a->fd, CLAIM_READERS, CLAIM_SLOTS + PROCESS_MAX, &any) != 0 || any;
+    for (uint32_t i = 0; i < slots_high(a) && !any; i++)
+        any = &a->slots[i] != a->me && (uint32_t)load_relaxed(&a->slots[i].state) == SLOT_USED && pid_lives(&a->slots[i]);
+    return any;
+}
+
+void process_reap(shoal_arena *a)
+{
+    pthread_mutex_lock(&a->attach_mutex);
+    for (uint32_t i = 0; i < slots_high(a); i++) {
+        process_slot *slot = &a->slots[i];
+        uint64_t state = load_acquire(&slot->state);
+        /* Having the claim means that nobody else can be the slot's owner, or its reaper. */
+        if (slot == a->me || (uint32_t)state != SLOT_USED || claim_slot(a, i) != 0)
+            continue;
+        pins_drop_all(a, slot);
+        store_release(&slot->state, (state & ~0xFFFFFFFFull) | SLOT_FREE);
+        os_unclaim(a->fd, CLAIM_SLOTS + i);
+    }
+    pthread_mutex_unlock(&a->attach_mutex);
+}
+
+uint32_t process_count(shoal_arena *a)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < slots_high(a); i++)
+        if ((uint32_t)load_relaxed(&a->slots[i].state) == SLOT_USED)
+            count += &a->slots[i] == a->me || slot_lives(a, i);
+    return count;
+}

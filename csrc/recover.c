@@ -1,0 +1,242 @@
+#include "recover.h"
+
+#include <stdlib.h>
+
+#include "pins.h"
+
+/* One bit per 16 bytes of the shard's slab runs, addressed through the page map: bits[page] -> 256 bits. */
+typedef struct marks {
+    uint64_t frontier;
+    uint64_t (**pages)[PAGE_SIZE / 16 / 64];
+} marks;
+
+/* False if it was marked before, or memory is out. */
+static bool mark(shoal_arena *a, marks *m, uint64_t ref)
+{
+    uint64_t offset = ref << REF_SHIFT, page = page_of(a, offset), bit = (offset & (PAGE_SIZE - 1)) / 16;
+    if (page >= m->frontier || (!m->pages[page] && !(m->pages[page] = calloc(1, sizeof *m->pages[page]))))
+        return false;
+    uint64_t *word = &(*m->pages[page])[bit / 64], mask = 1ull << (bit % 64);
+    if (*word & mask)
+        return false;
+    *word |= mask;
+    return true;
+}
+
+static bool marked(const shoal_arena *a, const marks *m, uint64_t ref)
+{
+    uint64_t offset = ref << REF_SHIFT, page = page_of(a, offset), bit = (offset & (PAGE_SIZE - 1)) / 16;
+    return m->pages[page] && ((*m->pages[page])[bit / 64] >> (bit % 64) & 1);
+}
+
+static void marks_free(marks *m)
+{
+    for (uint64_t i = 0; m->pages && i < m->frontier; i++)
+        free(m->pages[i]);
+    free(m->pages);
+}
+
+/* Is the block one that this shard may hold, and its entry within it? */
+static bool entry_sound(shoal_arena *a, uint32_t shard_index, uint64_t slot_word, entry *e)
+{
+    uint64_t ref = slot_word & REF_MASK;
+    block *b = block_at(a, ref);
+    if (!b)
+        return false;
+    *e = entry_load(b);
+    uint64_t offset = ref << REF_SHIFT, bytes = entry_bytes(e->flags, e->key_size, e->value_size);
+    uint64_t page = page_of(a, offset), state;
+    if (e->key_size == 0 || e->version == 0 || e->ns >= load_relaxed(&a->header->namespaces_high))
+        return false;
+    if (slot_word & SLOT_LARGE) {
+        state = page_head(a, page, PAGE_LARGE, shard_index);
+        return state && (offset & (PAGE_SIZE - 1)) == 0 && block_is_large(bytes) && bytes <= page_length(state) << PAGE_SHIFT;
+    }
+    state = load_relaxed(&a->map[page].state);
+    if (page_kind(state) == PAGE_INSIDE && page_length(state) <= page)
+        page -= page_length(state);
+    if (block_is_large(bytes) || !page_head(a, page, PAGE_SLAB, shard_index))
+        return false;
+    uint32_t c = class_of(bytes);
+    return slab_run_class(&a->map[page]) == c && (offset - (uint64_t)(page_at(a, page) - a->base)) % class_size(c) == 0;
+}
+
+static void relist(shoal_arena *a, uint32_t shard_index, uint64_t ref, const entry *e)
+{
+    namespace_head *nh = head_of(a, e->ns, shard_index);
+    block *b = block_at(a, ref);
+    list_push(a, nh, ref, b);
+    nh->count++;
+    nh->bytes += e->key_size + e->value_size;
+    if (e->flags & BLOCK_EXPIRES)
+        list_expect(nh, load_relaxed(entry_expires(b)));
+}
+
+/* Keep the chain's slots that belong here; drop doubles, which a split or a removal that died leaves. */
+static bool recover_chain(shoal_arena *a, uint32_t shard_index, uint64_t index, uint64_t n, marks *m)
+{
+    shard *sh = &a->shards[shard_index];
+    bucket *head = bucket_at(a, sh, index), *in = head;
+    bool bad = false;
+    entry e;
+    if (!head)
+        return false;
+    if (!(seq_of(load_relaxed(&head->word)) & 1))
+        table_begin(head);
+    for (int hops = 0; in; in = bucket_next(a, in, &bad), hops++) {
+        if (hops > CHAIN_MAX || (in != head && !mark(a, m, ref_of(a, in))))
+            return false;
+        sh->chained += in != head;
+        for (uint32_t i = 0; i < BUCKET_SLOTS; i++) {
+            uint64_t word = load_relaxed(&in->slots[i]);
+            if (word == 0)
+                continue;
+            if (bucket_index(word >> TAG_SHIFT, n) != index) {
+                store_relaxed(&in->slots[i], 0);
+                continue;
+            }
+            if (!entry_sound(a, shard_index, word, &e) || !mark(a, m, word & REF_MASK))
+                return false;
+            relist(a, shard_index, word & REF_MASK, &e);
+            sh->entries++;
+            if (e.version > sh->version)
+                sh->version = e.version;
+        }
+    }
+    table_end(head);
+    return !bad;
+}
+
+static uint32_t pins_of(shoal_arena *a, uint32_t shard_index, uint64_t ref)
+{
+    uint32_t count = 0;
+    uint64_t high = load_acquire(&a->header->slots_high);
+    for (uint64_t i = 0; i < high && i < PROCESS_MAX; i++)
+        for (uint32_t r = 0; r < PIN_RECORDS; r++)
+            count += load_relaxed(&a->slots[i].pins[r].block) == ref && load_relaxed(&a->slots[i].pins[r].shard) == shard_index;
+    return count;
+}
+
+/* Directory pages and segments that the shard's directory reaches. */
+static bool mark_directory(shoal_arena *a, const shard *sh, marks *m)
+{
+    for (uint32_t d = 0; d < DIRECTORY_MAX; d++) {
+        uint64_t page = load_relaxed32(&sh->directory[d]);
+        if (page == 0)
+            continue;
+        if (page > m->frontier || !mark(a, m, ref_of(a, page_at(a, page - 1))))
+            return false;
+        const uint32_t *words = (const uint32_t *)page_at(a, page - 1);
+        for (uint32_t i = 0; i < DIRECTORY_FANOUT; i++)
+            if (load_relaxed32(&words[i]) != 0 &&
+                (load_relaxed32(&words[i]) > m->frontier || !mark(a, m, ref_of(a, page_at(a, load_relaxed32(&words[i]) - 1)))))
+                return false;
+    }
+    return true;
+}
+
+/* Every run of this shard: free what is neither reached nor pinned. */
+static bool recover_runs(shoal_arena *a, uint32_t shard_index, const marks *m)
+{
+    shard *sh = &a->shards[shard_index];
+    uint64_t state;
+    slab_reset(sh);
+    for (uint64_t page = 0; page < m->frontier; page += page_length(state)) {
+        if (!page_walk(a, page, m->frontier, &state))
+            return false;
+        if (page_shard(state) != shard_index || page_kind(state) == PAGE_FREE)
+            continue;
+        uint64_t ref = ref_of(a, page_at(a, page));
+        if (page_kind(state) == PAGE_TABLE) {
+            if (!marked(a, m, ref))
+                pages_give(a, page);
+            continue;
+        }
+        if (page_kind(state) == PAGE_LARGE) {
+            uint32_t pins = pins_of(a, shard_index, ref);
+            bool reached = marked(a, m, ref);
+            store_relaxed(&a->map[page].aux, pins | (reached ? 0 : PAGE_ORPHAN));
+            if (!reached && pins == 0)
+                pages_give(a, page);
+            continue;
+        }
+        uint32_t c = slab_run_class(&a->map[page]);
+        if (c >= CLASS_COUNT)
+            return false;
+        store_relaxed(&a->map[page].aux, c);
+        sh->classes[c].runs++;
+        uint64_t blocks = (page_length(state) << PAGE_SHIFT) / class_size(c);
+        for (uint64_t i = 0; i < blocks; i++) {
+            uint64_t at = ref + i * (class_size(c) >> REF_SHIFT);
+            if (!marked(a, m, at))
+                slab_give_block(a, sh, c, at);
+        }
+    }
+    return true;
+}
+
+static void recount(shoal_arena *a, uint32_t ns)
+{
+    uint64_t total = 0;
+    for (uint32_t s = 0; s < a->nshards; s++)
+        total += load_relaxed(&head_of(a, ns, s)->count);
+    store_relaxed(&a->records[ns].total, total);
+}
+
+shoal_status count_lock(shoal_arena *a, uint32_t ns, waiting *w)
+{
+    bool dead;
+    shoal_status status = lock_take(a, &a->records[ns].count_lock, w, &dead);
+    if (status == SHOAL_OK && dead)
+        recount(a, ns);
+    return status;
+}
+
+shoal_status recover_shard(shoal_arena *a, uint32_t shard_index)
+{
+    shard *sh = &a->shards[shard_index];
+    uint64_t n = load_relaxed(&sh->nbuckets), namespaces = load_acquire(&a->header->namespaces_high);
+    marks m = {.frontier = load_acquire(&a->header->frontier)};
+    waiting w = {.wait = (int64_t)1000 * 1000 * 1000};
+    shoal_status status = SHOAL_CORRUPT;
+    if (n > BUCKETS_MAX || namespaces > NAMESPACE_MAX || m.frontier > a->pages)
+        return corrupt(a, "recovery: counts out of range");
+    m.pages = calloc(m.frontier + 1, sizeof *m.pages);
+    if (!m.pages)
+        return SHOAL_NO_MEMORY;
+    sh->entries = sh->chained = 0;
+    for (uint32_t ns = 0; ns < namespaces; ns++)
+        list_init(head_of(a, ns, shard_index));
+    bool whole = mark_directory(a, sh, &m);
+    for (uint64_t i = 0; i < n && whole; i++)
+        whole = recover_chain(a, shard_index, i, n, &m);
+    if (whole && recover_runs(a, shard_index, &m)) {
+        status = SHOAL_OK;
+        for (uint32_t ns = 0; ns < namespaces && status == SHOAL_OK; ns++)
+            if (load_relaxed(&a->records[ns].max_keys) && (status = count_lock(a, ns, &w)) == SHOAL_OK) {
+                recount(a, ns);
+                lock_drop(&a->records[ns].count_lock);
+            }
+    } else {
+        corrupt(a, "recovery: the table holds what no write leaves");
+    }
+    marks_free(&m);
+    return status;
+}
+
+shoal_status shard_lock(shoal_arena *a, uint32_t shard_index, waiting *w)
+{
+    bool dead;
+    shard *sh = &a->shards[shard_index];
+    shoal_status status = lock_take(a, &sh->lock, w, &dead);
+    if (likely(status == SHOAL_OK) && unlikely(dead)) {
+        status = recover_shard(a, shard_index);
+        if (status != SHOAL_OK) {
+            /* Not whole: nobody may use it as if it were. An owner that cannot live keeps it so, and the next
+             * who comes tries again. */
+            store_release(&sh->lock.word, LOCK_OWNER_MASK);
+            lock_wake(&sh->lock);
+        }
+    }
+    return status;
+}

@@ -1,0 +1,265 @@
+#include "table.h"
+
+#define LOAD_PERCENT 82 /* of head slots; above, a bucket is split per insert */
+
+bool table_matches(shoal_arena *a, const lookup *key, const block *b, entry *e)
+{
+    *e = entry_load(b);
+    if (e->key_size != key->key_size || e->ns != key->ns)
+        return false;
+    uint64_t offset = (uint64_t)((const uint8_t *)b - a->base), at = entry_key_at(e->flags);
+    if (!range_known(a, offset, at + e->key_size))
+        return false;
+    return racing_equal((const uint8_t *)b + at, key->key, key->key_size);
+}
+
+shoal_status table_find(shoal_arena *a, const lookup *key, place *p)
+{
+    const shard *sh = &a->shards[key->shard_index];
+    uint64_t n = load_relaxed(&sh->nbuckets), tag = tag_of(key->bucket_hash);
+    bool bad = false;
+    p->head = NULL;
+    if (n == 0)
+        return SHOAL_MISS;
+    if (n > BUCKETS_MAX || !(p->head = bucket_at(a, sh, bucket_index(tag, n))))
+        return corrupt(a, "table: directory leaves the arena");
+    int hops = 0;
+    for (bucket *in = p->head; in; in = bucket_next(a, in, &bad)) {
+        for (uint32_t i = 0; i < BUCKET_SLOTS; i++) {
+            uint64_t word = load_relaxed(&in->slots[i]);
+            if (word >> TAG_SHIFT != tag || word == 0)
+                continue;
+            block *b = block_at(a, word & REF_MASK);
+            if (!b)
+                return corrupt(a, "table: slot leaves the arena");
+            if (!table_matches(a, key, b, &p->e))
+                continue;
+            uint64_t offset = (uint64_t)((uint8_t *)b - a->base);
+            p->ref = word & REF_MASK;
+            if (!range_known(a, offset, entry_value_at(&p->e, p->ref) + p->e.value_size))
+                return corrupt(a, "entry: value leaves the arena");
+            p->in = in;
+            p->slot = i;
+            p->word = word;
+            p->b = b;
+            return SHOAL_OK;
+        }
+        if (++hops > CHAIN_MAX)
+            bad = true;
+        if (bad)
+            break;
+    }
+    return bad ? corrupt(a, "table: chain leaves the arena or has a cycle") : SHOAL_MISS;
+}
+
+shoal_status table_find_ref(shoal_arena *a, uint32_t shard_index, uint64_t bucket_hash, uint64_t ref, place *p)
+{
+    const shard *sh = &a->shards[shard_index];
+    uint64_t n = load_relaxed(&sh->nbuckets);
+    bool bad = false;
+    if (n == 0 || n > BUCKETS_MAX || !(p->head = bucket_at(a, sh, bucket_index(tag_of(bucket_hash), n))))
+        return corrupt(a, "table: directory leaves the arena");
+    int hops = 0;
+    for (bucket *in = p->head; in && hops++ <= CHAIN_MAX; in = bucket_next(a, in, &bad))
+        for (uint32_t i = 0; i < BUCKET_SLOTS; i++) {
+            uint64_t word = load_relaxed(&in->slots[i]);
+            if (word == 0 || (word & REF_MASK) != ref)
+                continue;
+            *p = (place){.head = p->head, .in = in, .slot = i, .word = word, .ref = ref, .b = block_at(a, ref)};
+            p->e = entry_load(p->b);
+            return SHOAL_OK;
+        }
+    return corrupt(a, "list: an entry that the table does not hold");
+}
+
+static shoal_status new_overflow(shoal_arena *a, uint32_t shard_index, bucket **out, waiting *w)
+{
+    uint64_t ref;
+    shoal_status status = slab_take(a, shard_index, sizeof(bucket), &ref, w);
+    if (status != SHOAL_OK)
+        return status;
+    if (ref & 3)
+        return corrupt(a, "slab: overflow bucket is not aligned");
+    bucket *b = (bucket *)(a->base + (ref << REF_SHIFT));
+    for (size_t i = 0; i < sizeof *b / 8; i++) /* a stale reader may be looking */
+        store_relaxed((uint64_t *)b + i, 0);
+    *out = b;
+    return SHOAL_OK;
+}
+
+static void link_overflow(shoal_arena *a, bucket *head, bucket *extra)
+{
+    uint64_t word = load_relaxed(&head->word);
+    store_relaxed(&extra->word, word & OVERFLOW_MASK);
+    store_relaxed(&head->word, (word & ~OVERFLOW_MASK) | (uint64_t)((uint8_t *)extra - a->base) >> 6);
+}
+
+/* The table's first bucket, or one more segment when the next bucket begins one. */
+static shoal_status add_segment(shoal_arena *a, uint32_t shard_index, uint64_t index, waiting *w)
+{
+    shard *sh = &a->shards[shard_index];
+    uint64_t segment = index / SEGMENT_BUCKETS, page;
+    if (segment / DIRECTORY_FANOUT >= DIRECTORY_MAX)
+        return SHOAL_FULL_ARENA;
+    uint32_t *slot = &sh->directory[segment / DIRECTORY_FANOUT];
+    if (*slot == 0) {
+        shoal_status status = pages_take(a, 1, PAGE_TABLE, shard_index, &page, w);
+        if (status != SHOAL_OK)
+            return status;
+        memset(page_at(a, page), 0, PAGE_SIZE);
+        fence_release();
+        store_relaxed32(slot, (uint32_t)page + 1);
+    }
+    uint64_t directory = *slot - 1;
+    if (!page_known(a, directory))
+        return corrupt(a, "table: directory leaves the arena");
+    uint32_t *entry_word = (uint32_t *)page_at(a, directory) + segment % DIRECTORY_FANOUT;
+    if (*entry_word == 0) {
+        shoal_status status = pages_take(a, SEGMENT_PAGES, PAGE_TABLE, shard_index, &page, w);
+        if (status != SHOAL_OK)
+            return status;
+        memset(page_at(a, page), 0, (size_t)SEGMENT_PAGES << PAGE_SHIFT);
+        fence_release();
+        store_relaxed32(entry_word, (uint32_t)page + 1);
+    }
+    return SHOAL_OK;
+}
+
+shoal_status table_insert(shoal_arena *a, uint32_t shard_index, uint64_t slot_word, waiting *w)
+{
+    shard *sh = &a->shards[shard_index];
+    uint64_t n = load_relaxed(&sh->nbuckets);
+    if (unlikely(n == 0)) {
+        shoal_status status = add_segment(a, shard_index, 0, w);
+        if (status != SHOAL_OK)
+            return status;
+        store_release(&sh->nbuckets, n = 1);
+    }
+    bucket *head = bucket_at(a, sh, bucket_index(slot_word >> TAG_SHIFT, n)), *in;
+    bool bad = false;
+    int hops = 0;
+    if (!head)
+        return corrupt(a, "table: directory leaves the arena");
+    for (in = head; in && hops++ <= CHAIN_MAX; in = bucket_next(a, in, &bad))
+        for (uint32_t i = 0; i < BUCKET_SLOTS; i++)
+            if (load_relaxed(&in->slots[i]) == 0) {
+                table_begin(head);
+                store_release(&in->slots[i], slot_word);
+                table_end(head);
+                return SHOAL_OK;
+            }
+    if (in || bad)
+        return corrupt(a, "table: chain leaves the arena or has a cycle");
+    shoal_status status = new_overflow(a, shard_index, &in, w);
+    if (status != SHOAL_OK)
+        return status;
+    store_relaxed(&in->slots[0], slot_word);
+    sh->chained++;
+    table_begin(head);
+    link_overflow(a, head, in);
+    table_end(head);
+    return SHOAL_OK;
+}
+
+void table_replace(place *p, uint64_t slot_word)
+{
+    table_begin(p->head);
+    store_release(&p->in->slots[p->slot], slot_word);
+    table_end(p->head);
+    p->word = slot_word;
+}
+
+static bool bucket_empty(const bucket *b)
+{
+    for (uint32_t i = 0; i < BUCKET_SLOTS; i++)
+        if (load_relaxed(&b->slots[i]) != 0)
+            return false;
+    return true;
+}
+
+/* Between table_begin and table_end of `head`: drop the overflow buckets that hold nothing. */
+static void drop_empty(shoal_arena *a, uint32_t shard_index, bucket *head)
+{
+    bool bad = false;
+    int hops = 0;
+    for (bucket *before = head, *in; (in = bucket_next(a, before, &bad)) && hops++ <= CHAIN_MAX;) {
+        if (!bucket_empty(in)) {
+            before = in;
+            continue;
+        }
+        store_relaxed(&before->word, (load_relaxed(&before->word) & ~OVERFLOW_MASK) | (load_relaxed(&in->word) & OVERFLOW_MASK));
+        a->shards[shard_index].chained--;
+        slab_give(a, shard_index, ref_of(a, in), sizeof(bucket));
+    }
+}
+
+void table_remove(shoal_arena *a, uint32_t shard_index, place *p)
+{
+    table_begin(p->head);
+    store_relaxed(&p->in->slots[p->slot], 0);
+    if (unlikely(p->in != p->head))
+        drop_empty(a, shard_index, p->head);
+    table_end(p->head);
+}
+
+/* Linear hashing (Litwin, 1980): bucket n - level gives the keys whose next hash bit is 1 to bucket n.
+ * They are copied there first, then n grows, then they leave the old chain, whose sequence moves: a reader
+ * that misses a key because of the last step has a stale n, sees that, and looks again. */
+void table_grow(shoal_arena *a, uint32_t shard_index, waiting *w)
+{
+    shard *sh = &a->shards[shard_index];
+    uint64_t n = load_relaxed(&sh->nbuckets);
+    if (n == 0 || n >= BUCKETS_MAX || sh->entries * 100 <= n * BUCKET_SLOTS * LOAD_PERCENT)
+        return;
+    if (n % SEGMENT_BUCKETS == 0 && add_segment(a, shard_index, n, w) != SHOAL_OK)
+        return;
+    uint64_t level = 1ull << (63 - __builtin_clzll(n));
+    bucket *old = bucket_at(a, sh, n - level), *new = bucket_at(a, sh, n), *in = new;
+    if (!old || !new)
+        return;
+    uint32_t filled = 0;
+    bool bad = false;
+    int hops = 0;
+    for (size_t i = 0; i < sizeof *new / 8; i++) /* a split that died may have left slots */
+        store_relaxed((uint64_t *)new + i, 0);
+    for (bucket *from = old; from; from = bucket_next(a, from, &bad)) {
+        for (uint32_t i = 0; i < BUCKET_SLOTS; i++) {
+            uint64_t word = load_relaxed(&from->slots[i]);
+            if (word == 0 || bucket_index(word >> TAG_SHIFT, n + 1) != n)
+                continue;
+            if (filled == BUCKET_SLOTS) {
+                bucket *extra;
+                if (new_overflow(a, shard_index, &extra, w) != SHOAL_OK)
+                    goto undo;
+                sh->chained++;
+                store_relaxed(&in->word, (load_relaxed(&in->word) & ~OVERFLOW_MASK) | (uint64_t)((uint8_t *)extra - a->base) >> 6);
+                in = extra;
+                filled = 0;
+            }
+            store_relaxed(&in->slots[filled++], word);
+        }
+        if (bad || ++hops > CHAIN_MAX)
+            goto undo;
+    }
+    store_release(&sh->nbuckets, n + 1);
+    table_begin(old);
+    for (bucket *from = old; from; from = bucket_next(a, from, &bad))
+        for (uint32_t i = 0; i < BUCKET_SLOTS; i++) {
+            uint64_t word = load_relaxed(&from->slots[i]);
+            if (word != 0 && bucket_index(word >> TAG_SHIFT, n + 1) == n)
+                store_relaxed(&from->slots[i], 0);
+        }
+    drop_empty(a, shard_index, old);
+    table_end(old);
+    return;
+undo:
+    for (in = new; in;) { /* nobody reads bucket n yet */
+        bucket *next = bucket_next(a, in, &bad);
+        if (in != new) {
+            sh->chained--;
+            slab_give(a, shard_index, ref_of(a, in), sizeof(bucket));
+        }
+        in = next;
+    }
+    store_relaxed(&new->word, 0);
+}

@@ -1,0 +1,105 @@
+/* The hash table of one shard: linear hashing over cache-line buckets.
+ *
+ *   chain   a head bucket and its overflow buckets; the head's sequence guards all of it
+ *   place   where a key is: chain, bucket, slot, block
+ *
+ * Writers hold the shard's lock. They change a chain between table_begin (sequence odd) and table_end
+ * (even). Readers take no lock: they read a chain and copy from a block between two equal even loads of
+ * its sequence. What they may see meanwhile, and why it does no harm:
+ *   - a slot whose block was freed, or refilled: the sequence has moved, the copy is thrown away
+ *   - sizes out of a half-written header: bounded by the arena before anything is copied
+ *   - a count of buckets from before a split: a miss is believed only if the count has not changed
+ */
+#ifndef SHOAL_TABLE_H
+#define SHOAL_TABLE_H
+
+#include "entry.h"
+#include "slab.h"
+
+typedef struct lookup {
+    const void *key;
+    uint32_t key_size;
+    uint32_t ns;
+    uint32_t shard_index;
+    uint64_t bucket_hash;
+} lookup;
+
+typedef struct place {
+    bucket *head, *in;
+    uint32_t slot;
+    uint64_t word; /* of the slot */
+    uint64_t ref;
+    block *b;
+    entry e;
+} place;
+
+static inline uint64_t tag_of(uint64_t bucket_hash) { return bucket_hash & ((1u << TAG_BITS) - 1); }
+static inline uint64_t slot_make(uint64_t bucket_hash, uint64_t ref, bool large)
+{
+    return tag_of(bucket_hash) << TAG_SHIFT | (large ? SLOT_LARGE : 0) | ref;
+}
+
+/* Which of n buckets: those below the split point have one hash bit more. n > 0. */
+static inline uint64_t bucket_index(uint64_t tag, uint64_t n)
+{
+    uint64_t level = 1ull << (63 - __builtin_clzll(n));
+    uint64_t index = tag & (2 * level - 1);
+    return index < n ? index : index & (level - 1);
+}
+
+static inline bucket *bucket_at(shoal_arena *a, const shard *sh, uint64_t index)
+{
+    uint64_t segment = index / SEGMENT_BUCKETS;
+    uint64_t page = load_relaxed32(&sh->directory[(segment / DIRECTORY_FANOUT) % DIRECTORY_MAX]);
+    if (unlikely(page == 0 || !page_known(a, page - 1)))
+        return NULL;
+    page = load_relaxed32((const uint32_t *)page_at(a, page - 1) + segment % DIRECTORY_FANOUT);
+    if (unlikely(page == 0 || !page_known(a, page + SEGMENT_PAGES - 2)))
+        return NULL;
+    return (bucket *)page_at(a, page - 1) + index % SEGMENT_BUCKETS;
+}
+
+/* NULL at the end of the chain, or where the link leaves the arena (*bad). */
+static inline bucket *bucket_next(shoal_arena *a, const bucket *in, bool *bad)
+{
+    uint64_t link = load_relaxed(&in->word) & OVERFLOW_MASK;
+    if (likely(link == 0))
+        return NULL;
+    if (!range_known(a, link << 6, sizeof(bucket))) {
+        *bad = true;
+        return NULL;
+    }
+    return (bucket *)(a->base + (link << 6));
+}
+
+#define CHAIN_MAX 4096 /* longer is a cycle: no honest chain comes near */
+
+static inline uint64_t seq_of(uint64_t word) { return word >> SEQ_SHIFT; }
+
+static inline void table_begin(bucket *head)
+{
+    store_relaxed(&head->word, load_relaxed(&head->word) + SEQ_ONE);
+    fence_release(); /* the odd sequence before any change */
+}
+static inline void table_end(bucket *head)
+{
+    store_release(&head->word, load_relaxed(&head->word) + SEQ_ONE); /* every change before the even one */
+}
+
+/* Under the lock. OK (place filled), MISS (place->head is set if the table has buckets), CORRUPT. */
+shoal_status table_find(shoal_arena *a, const lookup *key, place *p);
+/* The place of a block that is known to be in the table. Not there: CORRUPT. */
+shoal_status table_find_ref(shoal_arena *a, uint32_t shard_index, uint64_t bucket_hash, uint64_t ref, place *p);
+
+/* Put a slot for a new key. Statuses of pages_take. */
+shoal_status table_insert(shoal_arena *a, uint32_t shard_index, uint64_t slot_word, waiting *w);
+/* Let the slot point elsewhere: the one store that publishes. */
+void table_replace(place *p, uint64_t slot_word);
+void table_remove(shoal_arena *a, uint32_t shard_index, place *p);
+/* One split if the table is past its load. Failing to is harmless: chains get longer. */
+void table_grow(shoal_arena *a, uint32_t shard_index, waiting *w);
+
+/* Is the key stored there? `verified` bytes of header are checked first. */
+bool table_matches(shoal_arena *a, const lookup *key, const block *b, entry *e);
+
+#endif

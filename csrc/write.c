@@ -1,0 +1,461 @@
+/* Writing: shoal_put, shoal_delete, shoal_touch, shoal_incr.
+ *
+ * Every write: take the shard's lock, find the key, decide, fill a block completely, publish it with one store
+ * of a slot, free what it replaced, unlock. A death before the store leaves the old value, one after it the new.
+ */
+#include <stdlib.h>
+
+#include "number.h"
+#include "os.h"
+#include "pins.h"
+#include "process.h"
+#include "room.h"
+
+#define SWEEP_STEPS 4     /* entries that each write looks at while something is due */
+#define ROOM_ROUNDS 64    /* tries to make room before a write is refused */
+
+typedef struct writing {
+    const shoal_namespace *ns;
+    lookup key;
+    shoal_put_args args;
+    const shoal_number *by, *initial; /* incr */
+    shoal_number *result;
+    uint8_t number[NUMBER_BYTES];
+    uint64_t version;
+    waiting w;
+
+    place at;
+    bool found;
+    uint64_t prepared; /* ref of a large block that is filled already, 0 = none */
+    uint64_t prepared_bytes;
+    uint32_t prepared_flags, pin;
+} writing;
+
+static bool copy_value(const place *p, shoal_bytes *out)
+{
+    out->size = p->e.value_size;
+    out->data = malloc(out->size ? out->size : 1);
+    if (out->data)
+        memcpy(out->data, (const uint8_t *)p->b + entry_value_at(&p->e, p->ref), out->size);
+    return out->data != NULL;
+}
+
+/* Lock the shard, check the namespace, sweep a little, find the key; an expired entry is removed on the way.
+ * OK: locked. */
+static shoal_status begin(shoal_arena *a, writing *x)
+{
+    uint32_t s = x->key.shard_index;
+    shoal_status status = shard_lock(a, s, &x->w);
+    if (status != SHOAL_OK)
+        return status;
+    namespace_head *nh = head_of(a, x->ns->id, s);
+    status = load_relaxed(&a->records[x->ns->id].uid) == x->ns->uid ? SHOAL_OK : SHOAL_STALE;
+    if (status == SHOAL_OK && unlikely(nh->due != NEVER_DUE) && sweep_due(nh, os_mono_coarse_ns()))
+        status = sweep_steps(a, s, x->ns->id, x->ns->uid, SWEEP_STEPS, &x->w);
+    x->found = false;
+    if (status == SHOAL_OK) {
+        status = table_find(a, &x->key, &x->at);
+        x->found = status == SHOAL_OK;
+        if (x->found && unlikely(entry_expired(x->at.b, &x->at.e))) {
+            x->found = false;
+            status = entry_remove(a, s, &x->at, &x->w);
+            if (status == SHOAL_OK)
+                count_one(a, COUNT_EXPIRED);
+        }
+        if (status == SHOAL_MISS)
+            status = SHOAL_OK;
+    }
+    if (status != SHOAL_OK)
+        shard_unlock(a, s);
+    return status;
+}
+
+static shoal_status check(const writing *x)
+{
+    switch (x->args.condition) {
+    case SHOAL_IF_ABSENT: return x->found ? SHOAL_EXISTS : SHOAL_OK;
+    case SHOAL_IF_PRESENT: return x->found ? SHOAL_OK : SHOAL_MISS;
+    case SHOAL_IF_VERSION: return (x->found ? x->at.e.version : 0) == x->args.version ? SHOAL_OK : SHOAL_CONFLICT;
+    default: return SHOAL_OK;
+    }
+}
+
+static uint64_t expiry(shoal_arena *a, const writing *x)
+{
+    int64_t ttl = x->args.ttl;
+    if (ttl == SHOAL_TTL_KEEP && x->found)
+        return (x->at.e.flags & BLOCK_EXPIRES) ? load_relaxed(entry_expires(x->at.b)) : 0;
+    if (ttl < 0)
+        ttl = (int64_t)load_relaxed(&a->records[x->ns->id].ttl);
+    if (ttl == 0)
+        return 0;
+    uint64_t now = (uint64_t)os_mono_ns();
+    return (uint64_t)ttl > INT64_MAX - now ? 0 : now + (uint64_t)ttl;
+}
+
+static uint64_t value_size(const writing *x) { return x->args.head_size + x->args.body_size; }
+
+static void fill_value(uint8_t *to, const shoal_put_args *args)
+{
+    if (args->head_size)
+        racing_write(to, args->head, args->head_size);
+    if (args->body_size)
+        racing_write(to + args->head_size, args->body, args->body_size);
+}
+
+/* Exact counting of a limited namespace: reserve a place before a new key is made. */
+static shoal_status reserve(shoal_arena *a, writing *x)
+{
+    namespace_record *record = &a->records[x->ns->id];
+    namespace_head *nh = head_of(a, x->ns->id, x->key.shard_index);
+    uint64_t limit = load_relaxed(&record->max_keys);
+    if (likely(limit == 0)) {
+        store_relaxed(&nh->count, nh->count + 1);
+        return SHOAL_OK;
+    }
+    shoal_status status = count_lock(a, x->ns->id, &x->w);
+    if (status != SHOAL_OK)
+        return status;
+    uint64_t total = load_relaxed(&record->total);
+    if (total >= limit) {
+        status = SHOAL_FULL_KEYS;
+    } else {
+        store_relaxed(&nh->count, nh->count + 1);
+        store_relaxed(&record->total, total + 1);
+    }
+    lock_drop(&record->count_lock);
+    return status;
+}
+
+static void unreserve(shoal_arena *a, writing *x)
+{
+    namespace_record *record = &a->records[x->ns->id];
+    namespace_head *nh = head_of(a, x->ns->id, x->key.shard_index);
+    waiting w = {.wait = (int64_t)100 * 1000 * 1000};
+    bool limited = load_relaxed(&record->max_keys) != 0 && count_lock(a, x->ns->id, &w) == SHOAL_OK;
+    store_relaxed(&nh->count, nh->count - 1);
+    if (limited) {
+        store_relaxed(&record->total, load_relaxed(&record->total) - 1);
+        lock_drop(&record->count_lock);
+    }
+}
+
+/* The block for the value, filled: the prepared one, or a new one. Its flags say what its header holds. */
+static shoal_status make_block(shoal_arena *a, writing *x, uint64_t expires, uint64_t *ref, uint32_t *flags)
+{
+    uint32_t s = x->key.shard_index;
+    if (x->prepared) {
+        *ref = x->prepared;
+        *flags = x->prepared_flags;
+        return SHOAL_OK;
+    }
+    *flags = (expires ? BLOCK_EXPIRES : 0) | (x->found ? BLOCK_CREATED : 0) | (x->args.align ? BLOCK_ALIGNED : 0);
+    shoal_status status = slab_take(a, s, entry_bytes(*flags, x->key.key_size, value_size(x)), ref, &x->w);
+    if (status != SHOAL_OK)
+        return status;
+    block *b = (block *)(a->base + (*ref << REF_SHIFT));
+    entry e = {.flags = *flags, .key_size = x->key.key_size};
+    racing_write((uint8_t *)b + entry_key_at(*flags), x->key.key, x->key.key_size);
+    fill_value((uint8_t *)b + entry_value_at(&e, *ref), &x->args);
+    return SHOAL_OK;
+}
+
+/* The rest of a write, under the lock, once the key was found (or not) and the condition holds. */
+static shoal_status publish(shoal_arena *a, writing *x)
+{
+    uint32_t s = x->key.shard_index, flags;
+    shard *sh = &a->shards[s];
+    namespace_head *nh = head_of(a, x->ns->id, s);
+    uint64_t ref, expires = expiry(a, x);
+    shoal_status status = x->found ? SHOAL_OK : reserve(a, x);
+    if (status != SHOAL_OK)
+        return status;
+    status = make_block(a, x, expires, &ref, &flags);
+    if (status != SHOAL_OK)
+        goto refused;
+    block *b = (block *)(a->base + (ref << REF_SHIFT));
+    uint64_t now = (uint64_t)os_wall_us(), bytes = entry_bytes(flags, x->key.key_size, value_size(x));
+    entry e = {.flags = flags, .ns = x->ns->id, .key_size = x->key.key_size, .value_size = (uint32_t)value_size(x),
+               .version = (sh->version + 1) & VERSION_MASK, .modified = now};
+    if (flags & BLOCK_EXPIRES)
+        store_relaxed(entry_expires(b), expires);
+    if (flags & BLOCK_CREATED) {
+        shoal_meta old = {.created_us = (int64_t)now};
+        if (x->found)
+            entry_meta(x->at.b, &x->at.e, &old);
+        store_relaxed(entry_created(b, flags), (uint64_t)old.created_us);
+    }
+    entry_store(b, &e);
+    store_relaxed(&sh->version, e.version);
+    uint64_t word = slot_make(x->key.bucket_hash, ref, block_is_large(bytes));
+    if (x->found) {
+        list_replace(a, nh, x->at.ref, &x->at.e, ref, b);
+        table_replace(&x->at, word | SLOT_VISITED);
+        slab_give(a, s, x->at.ref, entry_bytes(x->at.e.flags, x->at.e.key_size, x->at.e.value_size));
+        store_relaxed(&nh->bytes, nh->bytes + e.value_size - x->at.e.value_size);
+    } else {
+        list_push(a, nh, ref, b);
+        status = table_insert(a, s, word, &x->w);
+        if (status != SHOAL_OK) {
+            entry linked = entry_load(b);
+            list_remove(a, nh, ref, &linked);
+            if (!x->prepared)
+                slab_give(a, s, ref, bytes);
+            goto refused;
+        }
+        store_relaxed(&nh->bytes, nh->bytes + e.key_size + e.value_size);
+        sh->entries++;
+    }
+    list_expect(nh, expires);
+    if (x->prepared) { /* reachable now: no orphan any more */
+        uint64_t page = page_of(a, ref << REF_SHIFT);
+        store_relaxed(&a->map[page].aux, load_relaxed(&a->map[page].aux) & ~PAGE_ORPHAN);
+        pins_drop(a, &a->me->pins[x->pin]);
+        x->prepared = 0;
+    }
+    x->version = e.version;
+    count_one(a, COUNT_SETS);
+    if (!x->found)
+        table_grow(a, s, &x->w);
+    return SHOAL_OK;
+refused:
+    if (!x->found)
+        unreserve(a, x);
+    return status;
+}
+
+static shoal_status attempt(shoal_arena *a, writing *x)
+{
+    shoal_status status = begin(a, x);
+    if (status != SHOAL_OK)
+        return status;
+    status = check(x);
+    if (status == SHOAL_OK && x->by) {
+        shoal_number old;
+        if (!x->found) {
+            *x->result = *x->initial;
+            status = number_add(x->initial, x->by, x->result);
+        } else {
+            const uint8_t *value = (const uint8_t *)x->at.b + entry_value_at(&x->at.e, x->at.ref);
+            status = number_decode(value, x->at.e.value_size, &old);
+            if (status == SHOAL_OK)
+                status = number_add(&old, x->by, x->result);
+        }
+        x->args.head = x->number;
+        x->args.head_size = number_encode(x->result, x->number);
+    }
+    if (status == SHOAL_OK && x->args.old) {
+        *x->args.old = (shoal_bytes){0};
+        if (x->found && !copy_value(&x->at, x->args.old))
+            status = SHOAL_NO_MEMORY;
+    }
+    if (status == SHOAL_OK) {
+        status = publish(a, x);
+        if (status != SHOAL_OK && x->args.old)
+            shoal_bytes_free(x->args.old);
+    }
+    shard_unlock(a, x->key.shard_index);
+    return status;
+}
+
+/* A large value is copied without the lock, into a run that a pin keeps for us: an orphan until it is published. */
+static shoal_status prepare(shoal_arena *a, writing *x)
+{
+    uint32_t s = x->key.shard_index;
+    /* Which of the optional fields the header needs is not known yet: have both. */
+    x->prepared_flags = BLOCK_CREATED | (x->args.ttl == SHOAL_TTL_NEVER ? 0 : BLOCK_EXPIRES) | (x->args.align ? BLOCK_ALIGNED : 0);
+    x->prepared_bytes = entry_bytes(x->prepared_flags, x->key.key_size, value_size(x));
+    shoal_status status = shard_lock(a, s, &x->w);
+    if (status != SHOAL_OK)
+        return status;
+    uint64_t ref;
+    status = slab_take(a, s, x->prepared_bytes, &ref, &x->w);
+    if (status == SHOAL_OK) {
+        status = pins_add(a, s, ref, &x->pin);
+        uint64_t page = page_of(a, ref << REF_SHIFT);
+        if (status == SHOAL_OK) {
+            store_relaxed(&a->map[page].aux, load_relaxed(&a->map[page].aux) | PAGE_ORPHAN);
+            x->prepared = ref;
+        } else {
+            pages_give(a, page);
+        }
+    }
+    shard_unlock(a, s);
+    if (status != SHOAL_OK)
+        return status;
+    block *b = (block *)(a->base + (ref << REF_SHIFT));
+    entry e = {.flags = x->prepared_flags, .key_size = x->key.key_size};
+    memcpy((uint8_t *)b + entry_key_at(e.flags), x->key.key, x->key.key_size);
+    if (e.flags & BLOCK_EXPIRES)
+        store_relaxed(entry_expires(b), 0);
+    fill_value((uint8_t *)b + entry_value_at(&e, ref), &x->args);
+    return SHOAL_OK;
+}
+
+static void release_prepared(shoal_arena *a, writing *x)
+{
+    shoal_pin pin = {.block = x->prepared, .shard = x->key.shard_index, .record = x->pin};
+    if (x->prepared)
+        shoal_unpin(a, &pin);
+    x->prepared = 0;
+}
+
+/* What the arena cannot hold even when empty is refused at once, before anything is evicted for it. */
+static bool never_fits(const shoal_arena *a, const writing *x)
+{
+    uint64_t bytes = entry_bytes(BLOCK_CREATED | BLOCK_EXPIRES | BLOCK_ALIGNED, x->key.key_size, value_size(x));
+    return bytes > a->pages << PAGE_SHIFT;
+}
+
+/* After a refusal: sweep what has expired, then evict if the namespace's policy says so. OK: try again. */
+static shoal_status make_room(shoal_arena *a, writing *x, shoal_status why, int round)
+{
+    uint64_t gone = 0;
+    const uint32_t *only = why == SHOAL_FULL_KEYS ? &x->ns->id : NULL;
+    if (round == 0) {
+        shoal_status status = sweep_all(a, only, &gone, &x->w);
+        if (status != SHOAL_OK || gone || !only)
+            return status;
+    }
+    if (load_relaxed(&a->records[x->ns->id].eviction) != SHOAL_EVICT_SIEVE)
+        return why;
+    uint64_t least = why == SHOAL_FULL_KEYS ? 1 : 1ull << (round < 12 ? round + 2 : 14);
+    shoal_status status = evict(a, x->ns, least, &gone, &x->w);
+    if (status == SHOAL_OK && gone == 0)
+        return why;
+    if (status == SHOAL_OK && !only && round > 2)
+        status = sweep_all(a, NULL, &gone, &x->w); /* free runs come together */
+    return status;
+}
+
+static bool is_full(shoal_status status)
+{
+    return status == SHOAL_FULL_ARENA || status == SHOAL_FULL_SYSTEM || status == SHOAL_FULL_KEYS;
+}
+
+static shoal_status perform(shoal_arena *a, writing *x)
+{
+    if (unlikely(value_size(x) > SHOAL_VALUE_MAX))
+        return SHOAL_INVALID;
+    if (unlikely(never_fits(a, x)))
+        return SHOAL_FULL_ARENA;
+    bool large = block_is_large(entry_bytes((x->args.align ? BLOCK_ALIGNED : 0), x->key.key_size, value_size(x)));
+    shoal_status status = SHOAL_OK;
+    for (int round = 0; round < ROOM_ROUNDS; round++) {
+        status = large && !x->prepared ? prepare(a, x) : SHOAL_OK;
+        if (status == SHOAL_OK)
+            status = attempt(a, x);
+        if (likely(!is_full(status)))
+            break;
+        shoal_status room = make_room(a, x, status, round);
+        if (room != SHOAL_OK) {
+            status = room;
+            break;
+        }
+    }
+    if (unlikely(large))
+        release_prepared(a, x);
+    return status;
+}
+
+static shoal_status writable(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size, writing *x)
+{
+    if (unlikely(a->read_only))
+        return SHOAL_READ_ONLY;
+    x->ns = ns;
+    shoal_status status = process_ready(a);
+    return likely(status == SHOAL_OK) ? lookup_make(a, ns, key, key_size, &x->key) : status;
+}
+
+shoal_status shoal_put(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size,
+                       const shoal_put_args *args, uint64_t *version, int64_t wait)
+{
+    writing x;
+    x.w = (waiting){.wait = wait};
+    x.args = *args;
+    x.by = NULL;
+    x.prepared = 0;
+    shoal_status status = writable(a, ns, key, key_size, &x);
+    if (likely(status == SHOAL_OK) && likely((status = perform(a, &x)) == SHOAL_OK) && version)
+        *version = x.version;
+    return status;
+}
+
+shoal_status shoal_incr(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size,
+                        const shoal_number *by, const shoal_number *initial, int64_t ttl,
+                        shoal_number *result, int64_t wait)
+{
+    writing x = {.w = {.wait = wait}, .args = {.ttl = ttl}, .by = by, .initial = initial, .result = result};
+    shoal_status status = writable(a, ns, key, key_size, &x);
+    return status == SHOAL_OK ? perform(a, &x) : status;
+}
+
+shoal_status shoal_delete(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size,
+                          shoal_bytes *old, int64_t wait)
+{
+    writing x = {.w = {.wait = wait}};
+    shoal_status status = writable(a, ns, key, key_size, &x);
+    if (status != SHOAL_OK || (status = begin(a, &x)) != SHOAL_OK)
+        return status;
+    if (!x.found)
+        status = SHOAL_MISS;
+    else if (old && !copy_value(&x.at, old))
+        status = SHOAL_NO_MEMORY;
+    else if ((status = entry_remove(a, x.key.shard_index, &x.at, &x.w)) == SHOAL_OK)
+        count_one(a, COUNT_DELETES);
+    else if (old)
+        shoal_bytes_free(old);
+    shard_unlock(a, x.key.shard_index);
+    return status;
+}
+
+/* An entry whose header has no room for an expiry is written again with its own value. */
+static shoal_status touch_anew(shoal_arena *a, writing *x)
+{
+    shoal_bytes value;
+    shoal_status status = copy_value(&x->at, &value) ? SHOAL_OK : SHOAL_NO_MEMORY;
+    x->args.align = x->at.e.flags & BLOCK_ALIGNED;
+    x->args.condition = SHOAL_IF_VERSION;
+    x->args.version = x->at.e.version;
+    shard_unlock(a, x->key.shard_index);
+    if (status != SHOAL_OK)
+        return status;
+    x->args.head = value.data;
+    x->args.head_size = value.size;
+    status = perform(a, x);
+    shoal_bytes_free(&value);
+    return status;
+}
+
+shoal_status shoal_touch(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size,
+                         int64_t ttl, int64_t wait)
+{
+    writing x = {.w = {.wait = wait}, .args = {.ttl = ttl}};
+    shoal_status status = writable(a, ns, key, key_size, &x);
+    if (status != SHOAL_OK)
+        return status;
+    do {
+        if ((status = begin(a, &x)) != SHOAL_OK)
+            return status;
+        if (!x.found) {
+            shard_unlock(a, x.key.shard_index);
+            return SHOAL_MISS;
+        }
+        uint64_t expires = expiry(a, &x);
+        if ((x.at.e.flags & BLOCK_EXPIRES) || expires == 0) {
+            if (x.at.e.flags & BLOCK_EXPIRES) /* an aligned word: one store, old or new */
+                store_relaxed(entry_expires(x.at.b), expires);
+            list_expect(head_of(a, ns->id, x.key.shard_index), expires);
+            shard_unlock(a, x.key.shard_index);
+            return SHOAL_OK;
+        }
+        status = touch_anew(a, &x);
+    } while (status == SHOAL_CONFLICT);
+    return status;
+}
+
+void shoal_bytes_free(shoal_bytes *bytes)
+{
+    free(bytes->data);
+    *bytes = (shoal_bytes){0};
+}
