@@ -14,6 +14,7 @@
 #include "process.h"
 
 #define GATE_WAIT_NS ((int64_t)5 * 1000 * 1000 * 1000)
+#define DESTROY_WAIT_NS ((int64_t)200 * 1000 * 1000)
 #define PATH_BYTES 320
 
 static shoal_status failed(shoal_error *error, shoal_status status, const char *what)
@@ -93,6 +94,8 @@ static shoal_status initialise(shoal_arena *a, const shoal_options *o, const str
     uint64_t magic = SHOAL_MAGIC_INIT;
     if (!arena_plan(o->size, &g))
         return failed(error, SHOAL_INVALID, "size of the arena");
+    if (fchmod(a->fd, o->mode & 0777) != 0) /* whatever the umask says */
+        return os_failed(error, "setting the segment's mode");
     if (ftruncate(a->fd, 0) != 0 || pwrite(a->fd, &magic, sizeof magic, 0) != (ssize_t)sizeof magic ||
         ftruncate(a->fd, (off_t)g.file_size) != 0)
         return os_failed(error, "making the segment");
@@ -104,7 +107,7 @@ static shoal_status initialise(shoal_arena *a, const shoal_options *o, const str
     if (errno != 0)
         return os_failed(error, "committing the arena's header");
     g.uid = st->st_uid;
-    g.mode = st->st_mode & 0777;
+    g.mode = o->mode & 0777;
     shoal_status status = map(a, g.file_size, error);
     if (status != SHOAL_OK)
         return status;
@@ -156,8 +159,6 @@ static int try_open(shoal_arena *a, const char *path, const shoal_options *o, in
         a->fd = open(path, flags | O_CREAT | O_EXCL, 0600);
         if (a->fd < 0 && errno == EEXIST)
             return AGAIN;
-        if (a->fd >= 0 && fchmod(a->fd, o->mode & 0777) != 0)
-            return os_failed(error, "setting the segment's mode");
     }
     if (a->fd < 0)
         return errno == ENOENT ? SHOAL_NOT_FOUND : errno == ENXIO ? failed(error, SHOAL_FOREIGN, "not a regular file") : os_failed(error, "opening the segment");
@@ -182,14 +183,20 @@ static int try_open(shoal_arena *a, const char *path, const shoal_options *o, in
     bool half_made = got == 0 || (got >= 8 && header.magic == SHOAL_MAGIC_INIT);
     bool ready = got == (ssize_t)sizeof header && header.magic == SHOAL_MAGIC;
     if (!half_made && (!ready || header.geometry.layout_version != SHOAL_LAYOUT_VERSION || header.geometry.fingerprint != arena_fingerprint())) {
-        if (o->flag == 'n' && ready)
+        if (o->flag == 'n' && ready && !*replaced) {
+            *replaced = true;
             return unlink(path) == 0 ? AGAIN : os_failed(error, "replacing the segment");
+        }
         return failed(error, SHOAL_FOREIGN, !ready ? "the segment is not an arena" : "the arena was made by another version or build");
     }
     a->device = st.st_dev;
     a->inode = st.st_ino;
-    if (half_made)
-        return may_create ? initialise(a, o, &st, error) : SHOAL_NOT_FOUND;
+    if (half_made) {
+        int status = may_create ? initialise(a, o, &st, error) : SHOAL_NOT_FOUND;
+        if (status != SHOAL_OK && may_create)
+            unlink(path); /* not to stand in the way, half-made and half-committed */
+        return status;
+    }
     bool any = true;
     if (os_has_claims() && os_claimed(a->fd, CLAIM_READERS, CLAIM_SLOTS + PROCESS_MAX, &any) != 0)
         any = true;
@@ -228,7 +235,7 @@ shoal_status shoal_open(const char *name, const shoal_options *o, shoal_arena **
     a->read_only = o->flag == 'r';
     a->fd = -1;
     pthread_mutex_init(&a->attach_mutex, NULL);
-    int64_t deadline = os_mono_ns() + o->wait;
+    int64_t deadline = deadline_after(os_mono_ns(), o->wait);
     int status;
     bool replaced = false;
     do {
@@ -281,14 +288,15 @@ void shoal_after_fork(shoal_arena *a)
             fd = -1;
         }
     }
+    /* Until it has a slot this process counts as a user like a reader does, so that the parent is not the last. */
+    if (fd >= 0)
+        os_claim(fd, CLAIM_READERS, true);
     close(a->fd);
     a->fd = fd;
+    a->pins_left = 0;
     pthread_mutex_init(&a->attach_mutex, NULL); /* a thread of the parent may have held it */
-    if (a->read_only) {
-        if (fd >= 0)
-            os_claim(fd, CLAIM_READERS, true);
+    if (a->read_only)
         return;
-    }
     a->me = NULL;
     a->counters = NULL;
 }
@@ -301,18 +309,15 @@ void shoal_set_wait_hook(shoal_arena *a, int (*hook)(void *), void *context)
 
 /* ---- without an open arena */
 
-static shoal_status unlink_path(const char *path, uid_t owner)
+static shoal_status unlink_path(const char *path)
 {
-    struct stat st;
-    if (lstat(path, &st) != 0)
-        return errno == ENOENT ? SHOAL_NOT_FOUND : SHOAL_OS;
-    if (owner != geteuid() && geteuid() != 0)
-        return SHOAL_DENIED;
-    if (unlink(path) != 0)
-        return errno == ENOENT ? SHOAL_NOT_FOUND : errno == EACCES || errno == EPERM ? SHOAL_DENIED : SHOAL_OS;
-    return SHOAL_OK;
+    if (unlink(path) == 0)
+        return SHOAL_OK;
+    return errno == ENOENT ? SHOAL_NOT_FOUND : errno == EACCES || errno == EPERM ? SHOAL_DENIED : SHOAL_OS;
 }
 
+/* Removing a name takes the gate for as long as it is to be had soon: who is just attaching, or finds itself the last
+ * user, must not have the name changed under it. A stopped process does not keep the name from being removed. */
 shoal_status shoal_destroy(const char *name)
 {
     char path[PATH_BYTES];
@@ -321,7 +326,17 @@ shoal_status shoal_destroy(const char *name)
         return SHOAL_INVALID;
     if (lstat(path, &st) != 0)
         return errno == ENOENT ? SHOAL_NOT_FOUND : SHOAL_OS;
-    return unlink_path(path, st.st_uid);
+    if (st.st_uid != geteuid() && geteuid() != 0)
+        return SHOAL_DENIED;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd >= 0)
+        os_gate(fd, os_mono_ns() + DESTROY_WAIT_NS);
+    shoal_status status = unlink_path(path);
+    if (fd >= 0) {
+        os_ungate(fd);
+        close(fd);
+    }
+    return status;
 }
 
 shoal_status shoal_unlink(shoal_arena *a)
@@ -330,9 +345,15 @@ shoal_status shoal_unlink(shoal_arena *a)
     struct stat st;
     if (a->read_only)
         return SHOAL_READ_ONLY;
-    if (!path_of(a->name, path) || !still_named(a->fd, path, &st))
-        return SHOAL_OK;
-    return unlink_path(path, st.st_uid);
+    if (!path_of(a->name, path))
+        return SHOAL_INVALID;
+    bool gate = os_gate(a->fd, os_mono_ns() + DESTROY_WAIT_NS) == 0;
+    shoal_status status = SHOAL_OK;
+    if (still_named(a->fd, path, &st))
+        status = st.st_uid == geteuid() || geteuid() == 0 ? unlink_path(path) : SHOAL_DENIED;
+    if (gate)
+        os_ungate(a->fd);
+    return status;
 }
 
 static bool inspect(const char *path, shoal_arena_info *info)
@@ -406,13 +427,28 @@ shoal_status shoal_collect(const char *name, bool *removed)
         if (os_has_claims() && os_claimed(fd, CLAIM_READERS, CLAIM_SLOTS + PROCESS_MAX, &any) != 0)
             any = true;
         if (ours && !persists && !any) {
-            status = unlink_path(path, st.st_uid);
+            status = unlink_path(path);
             *removed = status == SHOAL_OK;
         }
         os_ungate(fd);
     }
     close(fd);
     return status;
+}
+
+bool shoal_is_named(const shoal_arena *a)
+{
+    char path[PATH_BYTES];
+    struct stat st;
+    return path_of(a->name, path) && still_named(a->fd, path, &st);
+}
+
+shoal_status shoal_persist(shoal_arena *a)
+{
+    if (a->read_only)
+        return SHOAL_READ_ONLY;
+    store_relaxed(&a->header->persist, 1);
+    return SHOAL_OK;
 }
 
 const char *shoal_name(const shoal_arena *a) { return a->name; }

@@ -49,26 +49,19 @@ bool arena_plan(uint64_t size, arena_geometry *out)
         return false;
     if (size < SHOAL_SIZE_MIN)
         size = SHOAL_SIZE_MIN;
+    size = (size + PAGE_SIZE - 1) & ~(uint64_t)(PAGE_SIZE - 1);
     arena_geometry g = {.layout_version = SHOAL_LAYOUT_VERSION, .shards = shards_for(size), .fingerprint = arena_fingerprint()};
     uint64_t at = PAGE_SIZE;
-    g.pages = (size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+    g.pages = size >> PAGE_SHIFT;
     g.slots_at = at, at += (uint64_t)PROCESS_MAX * sizeof(process_slot);
     g.shards_at = at, at += (uint64_t)g.shards * sizeof(shard);
     g.records_at = at, at += (uint64_t)NAMESPACE_MAX * sizeof(namespace_record);
     g.heads_at = at, at += (uint64_t)NAMESPACE_MAX * g.shards * sizeof(namespace_head);
     g.map_at = at, at += (g.pages * sizeof(page_entry) + PAGE_SIZE - 1) & ~(uint64_t)(PAGE_SIZE - 1);
     g.pages_at = at, at += g.pages << PAGE_SHIFT;
-    if (at >> REF_SHIFT > REF_MASK) {
-        /* The last few of a terabyte: what references cannot reach is not offered. */
-        uint64_t over = (at - ((REF_MASK + 1) << REF_SHIFT) + PAGE_SIZE - 1) >> PAGE_SHIFT;
-        if (over >= g.pages)
-            return false;
-        g.pages -= over;
-        at -= over << PAGE_SHIFT;
-    }
     g.file_size = at;
     *out = g;
-    return true;
+    return at >> REF_SHIFT <= REF_MASK; /* what references reach */
 }
 
 bool arena_sound(const arena_header *header, uint64_t file_size)
@@ -77,7 +70,7 @@ bool arena_sound(const arena_header *header, uint64_t file_size)
     if (header->checksum != arena_checksum(&g) || g.file_size != file_size || g.pages == 0 || g.pages > SHOAL_SIZE_MAX >> PAGE_SHIFT)
         return false;
     if (!arena_plan(g.pages << PAGE_SHIFT, &plan) || plan.pages != g.pages)
-        return arena_plan(SHOAL_SIZE_MAX, &plan) && plan.pages == g.pages && plan.pages_at == g.pages_at;
+        return false;
     return plan.shards == g.shards && plan.slots_at == g.slots_at && plan.shards_at == g.shards_at && plan.records_at == g.records_at &&
            plan.heads_at == g.heads_at && plan.map_at == g.map_at && plan.pages_at == g.pages_at && plan.file_size == g.file_size;
 }

@@ -34,6 +34,8 @@ struct shoal_arena {
     uint32_t slot;
     uint64_t lock_word;      /* what this process writes into a lock that it owns */
 
+    uint32_t pins_left;      /* own pins to drop that wait for a shard's lock */
+
     uint64_t frontier_seen;  /* at most the frontier: saves reading a line that writers share */
     const char *detail;
     int (*hook)(void *);
@@ -95,6 +97,12 @@ static inline namespace_head *head_of(const shoal_arena *a, uint32_t id, uint32_
 typedef struct waiting {
     int64_t wait;     /* ns as given by the caller */
     int64_t deadline; /* monotonic, set when the first sleep is due */
+    bool quiet;       /* some lock is held already: the wait hook must not run (it may use this very arena) */
 } waiting;
+
+/* For a lock that is taken while another is held. */
+static inline waiting waiting_inside(const waiting *w) { return (waiting){.wait = w->wait, .deadline = w->deadline, .quiet = true}; }
+
+static inline int64_t deadline_after(int64_t now, int64_t wait) { return wait > INT64_MAX - now ? INT64_MAX : now + wait; }
 
 #endif

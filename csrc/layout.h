@@ -51,7 +51,8 @@ enum {
     COUNT_RETRIES, COUNT_LOCK_WAITS, COUNT_RECOVERIES, COUNT_END
 };
 #define PIN_RECORDS 240u
-/* block != 0: the run at this ref (of `shard`) stays, whoever unlinks it. */
+/* block != 0: the run at this ref (of `shard`) stays, whoever unlinks it. LEFT: its owner is done with it. */
+#define PIN_LEFT (1ull << 63)
 typedef struct pin_record {
     uint64_t block;
     uint64_t shard;
@@ -140,7 +141,8 @@ typedef struct shard {
     uint64_t entries;
     uint64_t version;  /* last version given out; grows by each write, never falls */
     uint64_t chained;  /* overflow buckets in use */
-    uint64_t spare[3];
+    uint64_t limbo;    /* how many large runs may be orphans without a pin, to be freed when the page lock is free */
+    uint64_t spare[2];
     slab_class classes[CLASS_COUNT];
     uint32_t directory[DIRECTORY_MAX];
     uint8_t pad[PAGE_SIZE - 64 - 32 * CLASS_COUNT - 4 * DIRECTORY_MAX];
@@ -148,6 +150,7 @@ typedef struct shard {
 _Static_assert(sizeof(shard) == PAGE_SIZE, "a shard is a page");
 
 /* ---- namespace: a record, and one head per shard for the list of its entries there. */
+#define COUNTING UINT64_MAX /* in max_keys: the total is being made, nobody is refused yet */
 enum { NAMESPACE_FREE = 0, NAMESPACE_USED, NAMESPACE_DROPPING };
 typedef struct namespace_record {
     uint64_t uid;      /* 0 unless USED; changes last when made, first when dropped */
@@ -228,6 +231,6 @@ typedef struct arena_header {
 } arena_header;
 _Static_assert(sizeof(arena_header) == PAGE_SIZE, "the header is a page");
 
-/* Lock order: namespace_lock -> shard.lock -> { count_lock, page_lock }. */
+/* Lock order: gate -> namespace_lock -> shard.lock -> count_lock -> page_lock. */
 
 #endif

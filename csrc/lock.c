@@ -38,7 +38,7 @@ shoal_status lock_wait(shoal_arena *a, shoal_lock *lock, waiting *w, bool *dead)
         return SHOAL_BUSY;
     int64_t now = os_mono_ns(), slice = FIRST_SLICE_NS;
     if (w->deadline == 0)
-        w->deadline = now + w->wait;
+        w->deadline = deadline_after(now, w->wait);
     for (;;) {
         seen = load_relaxed(&lock->word);
         if (seen == 0) {
@@ -64,7 +64,7 @@ shoal_status lock_wait(shoal_arena *a, shoal_lock *lock, waiting *w, bool *dead)
         }
         if (now >= w->deadline)
             return seen == 0 && cas_acquire(&lock->word, &seen, a->lock_word | LOCK_WAITERS) ? SHOAL_OK : SHOAL_BUSY;
-        if (a->hook && a->hook(a->hook_context))
+        if (!w->quiet && a->hook && a->hook(a->hook_context))
             return SHOAL_INTERRUPTED;
     }
 }

@@ -55,10 +55,11 @@ static shoal_status lock_names(shoal_arena *a, waiting *w)
     bool dead;
     shoal_status status = lock_take(a, &a->header->namespace_lock, w, &dead);
     (void)dead; /* what a dead one leaves is finished where it is met: a record that is DROPPING */
+    w->quiet = true;
     return status;
 }
 
-static shoal_status remove_entries(shoal_arena *a, uint32_t id, uint64_t uid, uint64_t *count, waiting *w);
+static shoal_status remove_entries(shoal_arena *a, uint32_t id, uint64_t uid, bool all, uint64_t *count, waiting *w);
 
 /* A record to use: one that was dropped, or the next. */
 static shoal_status free_record(shoal_arena *a, uint32_t *id, waiting *w)
@@ -67,8 +68,12 @@ static shoal_status free_record(shoal_arena *a, uint32_t *id, waiting *w)
     for (*id = 0; *id < high; ++*id) {
         namespace_record *r = &a->records[*id];
         uint64_t state = load_relaxed(&r->state), count = 0;
+        if (state == NAMESPACE_DROPPING && load_relaxed(&r->uid) != 0) {
+            store_relaxed(&r->state, NAMESPACE_USED); /* its dropper died before the first step */
+            continue;
+        }
         if (state == NAMESPACE_DROPPING) {
-            shoal_status status = remove_entries(a, *id, load_relaxed(&r->last_uid), &count, w);
+            shoal_status status = remove_entries(a, *id, load_relaxed(&r->last_uid), true, &count, w);
             if (status != SHOAL_OK)
                 return status;
             store_release(&r->state, state = NAMESPACE_FREE);
@@ -158,7 +163,8 @@ shoal_status shoal_namespace_get_config(shoal_arena *a, const shoal_namespace *n
     namespace_record *r = record_of(a, ns);
     if (!r)
         return SHOAL_STALE;
-    *out = (shoal_namespace_config){.ttl = (int64_t)load_relaxed(&r->ttl), .max_keys = load_relaxed(&r->max_keys),
+    uint64_t max_keys = load_relaxed(&r->max_keys);
+    *out = (shoal_namespace_config){.ttl = (int64_t)load_relaxed(&r->ttl), .max_keys = max_keys == COUNTING ? 0 : max_keys,
                                     .eviction = (uint32_t)load_relaxed(&r->eviction)};
     return SHOAL_OK;
 }
@@ -167,7 +173,7 @@ shoal_status shoal_namespace_get_config(shoal_arena *a, const shoal_namespace *n
  * limit and counts under the count lock; then the sum holds still. Until it is made, nobody is refused. */
 static shoal_status begin_counting(shoal_arena *a, const shoal_namespace *ns, namespace_record *r, uint64_t max_keys, waiting *w)
 {
-    store_relaxed(&r->max_keys, UINT64_MAX);
+    store_relaxed(&r->max_keys, COUNTING);
     for (uint32_t s = 0; s < a->nshards; s++) {
         shoal_status status = shard_lock(a, s, w);
         if (status != SHOAL_OK)
@@ -206,10 +212,13 @@ shoal_status shoal_namespace_set_config(shoal_arena *a, const shoal_namespace *n
         status = SHOAL_STALE;
     } else {
         uint64_t before = load_relaxed(&r->max_keys);
-        if (config->max_keys != 0 && (before == 0 || before == UINT64_MAX))
+        if (config->max_keys != 0 && (before == 0 || before == COUNTING)) {
             status = begin_counting(a, ns, r, config->max_keys, &w);
-        else
+            if (status != SHOAL_OK)
+                store_relaxed(&r->max_keys, 0);
+        } else {
             store_relaxed(&r->max_keys, config->max_keys);
+        }
         if (status == SHOAL_OK) {
             store_relaxed(&r->ttl, (uint64_t)config->ttl);
             store_relaxed(&r->eviction, config->eviction);
@@ -219,32 +228,42 @@ shoal_status shoal_namespace_set_config(shoal_arena *a, const shoal_namespace *n
     return status;
 }
 
-/* As many entries as each shard had when it was reached, so that writers cannot keep this going. */
-static shoal_status remove_entries(shoal_arena *a, uint32_t id, uint64_t uid, uint64_t *count, waiting *w)
+/* Under the shard lock. */
+static shoal_status remove_oldest(shoal_arena *a, uint32_t s, uint32_t id, uint64_t uid, waiting *w)
+{
+    uint64_t ref = head_of(a, id, s)->oldest;
+    block *b = block_at(a, ref);
+    place p;
+    if (!b)
+        return corrupt(a, "list: link leaves the arena");
+    entry e = entry_load(b);
+    if (e.ns != id || !range_known(a, ref << REF_SHIFT, entry_key_at(e.flags) + e.key_size))
+        return corrupt(a, "list: an entry of another namespace");
+    shoal_status status = table_find_ref(a, s, entry_hash(a, uid, b, &e), ref, &p);
+    return status == SHOAL_OK ? entry_remove(a, s, &p, w) : status;
+}
+
+/* `all`: until each shard's list is empty, which ends because nobody can write to a namespace that is being dropped.
+ * Otherwise as many entries as a shard had when it was reached, so that writers cannot keep this going. Each shard is
+ * locked even if it looks empty: a writer may be about to add, a recovery to count again. */
+static shoal_status remove_entries(shoal_arena *a, uint32_t id, uint64_t uid, bool all, uint64_t *count, waiting *w)
 {
     for (uint32_t s = 0; s < a->nshards; s++) {
         namespace_head *nh = head_of(a, id, s);
-        uint64_t left = load_relaxed(&nh->count);
-        while (left > 0) {
+        uint64_t left = UINT64_MAX;
+        for (bool first = true; left > 0; first = false) {
             shoal_status status = shard_lock(a, s, w);
             if (status != SHOAL_OK)
                 return status;
+            if (first && !all)
+                left = nh->count;
             for (uint32_t i = 0; i < CLEAR_BATCH && left > 0 && status == SHOAL_OK; i++, left--) {
-                uint64_t ref = nh->oldest;
-                block *b = ref ? block_at(a, ref) : NULL;
-                place p;
-                if (!b) {
-                    left = 1;
-                    status = ref ? corrupt(a, "list: link leaves the arena") : SHOAL_OK;
-                    continue;
+                if (nh->oldest == 0) {
+                    left = 0;
+                    break;
                 }
-                entry e = entry_load(b);
-                if (e.ns != id || !range_known(a, ref << REF_SHIFT, entry_key_at(e.flags) + e.key_size)) {
-                    status = corrupt(a, "list: an entry of another namespace");
-                    continue;
-                }
-                status = table_find_ref(a, s, entry_hash(a, uid, b, &e), ref, &p);
-                if (status == SHOAL_OK && (status = entry_remove(a, s, &p, w)) == SHOAL_OK) {
+                status = remove_oldest(a, s, id, uid, w);
+                if (status == SHOAL_OK) {
                     count_one(a, COUNT_DELETES);
                     ++*count;
                 }
@@ -268,7 +287,7 @@ shoal_status shoal_namespace_clear(shoal_arena *a, const shoal_namespace *ns, ui
         return status;
     if (!record_of(a, ns))
         return SHOAL_STALE;
-    return remove_entries(a, ns->id, ns->uid, count, &w);
+    return remove_entries(a, ns->id, ns->uid, false, count, &w);
 }
 
 shoal_status shoal_namespace_drop(shoal_arena *a, const shoal_namespace *ns, int64_t wait)
@@ -282,14 +301,15 @@ shoal_status shoal_namespace_drop(shoal_arena *a, const shoal_namespace *ns, int
     shoal_status status = process_ready(a);
     if (status != SHOAL_OK || (status = lock_names(a, &w)) != SHOAL_OK)
         return status;
-    namespace_record *r = record_of(a, ns);
-    if (!r) {
+    namespace_record *r = ns->id < high_of(a) ? &a->records[ns->id] : NULL;
+    bool begun = r && load_relaxed(&r->state) == NAMESPACE_DROPPING && load_relaxed(&r->last_uid) == ns->uid;
+    if (!begun && !record_of(a, ns)) {
         status = SHOAL_STALE;
     } else {
         /* Whoever takes a shard's lock after this sees the namespace gone; entries of those before are removed. */
         store_relaxed(&r->state, NAMESPACE_DROPPING);
         store_release(&r->uid, 0);
-        status = remove_entries(a, ns->id, ns->uid, &count, &w);
+        status = remove_entries(a, ns->id, ns->uid, true, &count, &w);
         if (status == SHOAL_OK)
             store_release(&r->state, NAMESPACE_FREE);
     }

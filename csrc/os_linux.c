@@ -53,9 +53,14 @@ int os_claimed(int fd, uint32_t first, uint32_t count, bool *any)
 
 int os_commit(int fd, uint64_t offset, uint64_t length)
 {
-    while (fallocate(fd, 0, (off_t)offset, (off_t)length) != 0)
-        if (errno != EINTR)
-            return errno;
+    /* In pieces: on some kernels a signal undoes the whole of a call, and a timer's would do so for ever. */
+    const uint64_t piece = 4 << 20;
+    for (uint64_t n; length > 0; offset += n, length -= n) {
+        n = length < piece ? length : piece;
+        while (fallocate(fd, 0, (off_t)offset, (off_t)n) != 0)
+            if (errno != EINTR)
+                return errno;
+    }
     return 0;
 }
 

@@ -7,7 +7,7 @@
 #define CHUNK_MIN 16u   /* pages to commit at the frontier at least ... */
 #define CHUNK_MAX 256u  /* ... and at most, unless one run is longer */
 #define SPARE_MIN 4096u /* free committed pages that are kept for reuse however little is in use */
-#define BIN_LOOK 64     /* runs of unequal length to look at within one bin */
+#define BIN_LOOK 64     /* runs of unequal length to look at within one bin, unless nothing else is left */
 
 static uint32_t bin_of(uint64_t length)
 {
@@ -114,10 +114,11 @@ static shoal_status rebuild(shoal_arena *a, bool merge)
     return SHOAL_OK;
 }
 
-static shoal_status take_lock(shoal_arena *a, waiting *w)
+shoal_status pages_lock(shoal_arena *a, const waiting *w)
 {
     bool dead;
-    shoal_status status = lock_take(a, &a->header->page_lock, w, &dead);
+    waiting inside = waiting_inside(w);
+    shoal_status status = lock_take(a, &a->header->page_lock, &inside, &dead);
     if (status == SHOAL_OK && unlikely(dead) && (status = rebuild(a, false)) != SHOAL_OK)
         lock_drop(&a->header->page_lock);
     return status;
@@ -125,13 +126,13 @@ static shoal_status take_lock(shoal_arena *a, waiting *w)
 
 /* ---- taking */
 
-/* OK, FULL_ARENA (none fits), CORRUPT. */
-static shoal_status find_free(shoal_arena *a, uint64_t count, int touched, uint64_t *page)
+/* OK, FULL_ARENA (none fits among the first `most` of each bin), CORRUPT. */
+static shoal_status find_free(shoal_arena *a, uint64_t count, int touched, uint64_t most, uint64_t *page)
 {
     uint64_t frontier = frontier_of(a), state;
     for (uint32_t bin = bin_of(count); bin < PAGE_BINS; bin++) {
         uint64_t at = a->header->bins[touched][bin];
-        for (int look = 0; at && look < BIN_LOOK; look++) {
+        for (uint64_t look = 0; at && look < most; look++) {
             if (at > frontier || !page_walk(a, at - 1, frontier, &state) || page_kind(state) != PAGE_FREE)
                 return corrupt(a, "page map: a bin holds a run that is not free");
             if (page_length(state) >= count) {
@@ -152,14 +153,21 @@ static shoal_status commit(shoal_arena *a, const void *from, uint64_t length)
     return error == 0 ? SHOAL_OK : error == ENOSPC || error == EFBIG || error == ENOMEM ? SHOAL_FULL_SYSTEM : SHOAL_OS;
 }
 
-/* Make a free run of `count` pages at the frontier. */
+static uint64_t free_run_before(shoal_arena *a, uint64_t page, uint64_t frontier);
+
+/* Make a free run of `count` pages at the frontier; of fewer if they and the free run that ends there are `count`
+ * together (the caller merges). */
 static shoal_status extend(shoal_arena *a, uint64_t count)
 {
     uint64_t frontier = frontier_of(a);
     uint64_t chunk = frontier / 8 < CHUNK_MIN ? CHUNK_MIN : frontier / 8 > CHUNK_MAX ? CHUNK_MAX : frontier / 8;
     shoal_status status = SHOAL_FULL_ARENA;
-    if (count > a->pages - frontier)
-        return status;
+    if (count > a->pages - frontier) {
+        uint64_t end = frontier - free_run_before(a, frontier, frontier);
+        if (end >= count || count - end > a->pages - frontier)
+            return status;
+        count -= end;
+    }
     if (chunk < count)
         chunk = count;
     if (chunk > a->pages - frontier)
@@ -181,24 +189,27 @@ static shoal_status extend(shoal_arena *a, uint64_t count)
 
 static shoal_status find(shoal_arena *a, uint64_t count, bool touched, uint64_t *page)
 {
-    shoal_status status = find_free(a, count, touched, page);
+    shoal_status status = find_free(a, count, touched, BIN_LOOK, page);
     if (status == SHOAL_FULL_ARENA && touched)
-        status = find_free(a, count, false, page);
+        status = find_free(a, count, false, BIN_LOOK, page);
     if (status != SHOAL_FULL_ARENA)
         return status;
     shoal_status why = extend(a, count);
-    if (why == SHOAL_OK)
-        return find_free(a, count, false, page);
-    if (why != SHOAL_FULL_ARENA && why != SHOAL_FULL_SYSTEM)
+    if (why == SHOAL_OK) {
+        status = find_free(a, count, false, BIN_LOOK, page);
+        if (status != SHOAL_FULL_ARENA)
+            return status;
+    } else if (why != SHOAL_FULL_ARENA && why != SHOAL_FULL_SYSTEM) {
         return why;
+    }
     if (!touched)
-        status = find_free(a, count, true, page);
+        status = find_free(a, count, true, BIN_LOOK, page);
     if (status == SHOAL_FULL_ARENA) {
         status = rebuild(a, true);
-        if (status == SHOAL_OK && (status = find_free(a, count, false, page)) == SHOAL_FULL_ARENA)
-            status = find_free(a, count, true, page);
+        if (status == SHOAL_OK && (status = find_free(a, count, false, UINT64_MAX, page)) == SHOAL_FULL_ARENA)
+            status = find_free(a, count, true, UINT64_MAX, page);
     }
-    return status == SHOAL_FULL_ARENA ? why : status;
+    return status == SHOAL_FULL_ARENA && why != SHOAL_OK ? why : status;
 }
 
 shoal_status pages_take(shoal_arena *a, uint64_t count, uint32_t kind, uint32_t owner, uint64_t *page, waiting *w)
@@ -206,7 +217,7 @@ shoal_status pages_take(shoal_arena *a, uint64_t count, uint32_t kind, uint32_t 
     bool touched = kind != PAGE_LARGE;
     if (count == 0 || count > a->pages)
         return SHOAL_FULL_ARENA;
-    shoal_status status = take_lock(a, w);
+    shoal_status status = pages_lock(a, w);
     if (status != SHOAL_OK)
         return status;
     status = find(a, count, touched, page);
@@ -248,10 +259,10 @@ static void merge_next(shoal_arena *a, uint64_t page, uint64_t frontier)
     store_relaxed(&a->map[next].state, 0);
 }
 
-/* The free run that ends right before `page` and has its flags, or `page` itself. */
-static uint64_t previous_free(shoal_arena *a, uint64_t page, uint64_t frontier)
+/* Where the free run begins that ends right before `page`; `page` itself if there is none. */
+static uint64_t free_run_before(shoal_arena *a, uint64_t page, uint64_t frontier)
 {
-    uint64_t state = load_relaxed(&a->map[page].state), other;
+    uint64_t state;
     if (page == 0)
         return page;
     uint64_t tail = load_relaxed(&a->map[page - 1].state), head = page - 1;
@@ -260,9 +271,22 @@ static uint64_t previous_free(shoal_arena *a, uint64_t page, uint64_t frontier)
             return page;
         head -= page_length(tail);
     }
-    bool fits = page_walk(a, head, frontier, &other) && page_kind(other) == PAGE_FREE &&
-                page_length(other) == page - head && page_flags(other) == page_flags(state);
+    bool fits = page_walk(a, head, frontier, &state) && page_kind(state) == PAGE_FREE && page_length(state) == page - head;
     return fits ? head : page;
+}
+
+/* The same, if it has the flags of the run at `page`. */
+static uint64_t previous_free(shoal_arena *a, uint64_t page, uint64_t frontier)
+{
+    uint64_t head = free_run_before(a, page, frontier);
+    return page_flags(load_relaxed(&a->map[head].state)) == page_flags(load_relaxed(&a->map[page].state)) ? head : page;
+}
+
+/* It says HOLE before it is one: who dies in between costs a needless commit, not a page that is not there. */
+static void punch(shoal_arena *a, uint64_t page, uint64_t length)
+{
+    store_release(&a->map[page].state, page_state(PAGE_FREE, PAGE_HOLE, 0, length));
+    os_punch(a->fd, (uint64_t)(page_at(a, page) - a->base), length << PAGE_SHIFT);
 }
 
 /* In a run that is free but not binned yet. Large free memory goes back to the system unless about as
@@ -271,19 +295,14 @@ static void punch_if_many(shoal_arena *a, uint64_t page)
 {
     uint64_t state = load_relaxed(&a->map[page].state), length = page_length(state);
     uint64_t keep = load_relaxed(&a->header->used) > SPARE_MIN ? load_relaxed(&a->header->used) : SPARE_MIN;
-    if (page_flags(state) != 0 || load_relaxed(&a->header->spare_pages) + length <= keep)
-        return;
-    if (os_punch(a->fd, (uint64_t)(page_at(a, page) - a->base), length << PAGE_SHIFT) == 0)
-        store_release(&a->map[page].state, page_state(PAGE_FREE, PAGE_HOLE, 0, length));
+    if (page_flags(state) == 0 && load_relaxed(&a->header->spare_pages) + length > keep)
+        punch(a, page, length);
 }
 
 void pages_give(shoal_arena *a, uint64_t page)
 {
-    waiting w = {.wait = (int64_t)100 * 1000 * 1000};
     uint64_t frontier = frontier_of(a), state;
-    if (page >= frontier || take_lock(a, &w) != SHOAL_OK)
-        return;
-    if (page_walk(a, page, frontier, &state) && page_kind(state) != PAGE_FREE) {
+    if (page < frontier && page_walk(a, page, frontier, &state) && page_kind(state) != PAGE_FREE) {
         store_relaxed(&a->header->used, load_relaxed(&a->header->used) - page_length(state));
         store_relaxed(&a->map[page].aux, 0);
         store_release(&a->map[page].state, page_state(PAGE_FREE, page_flags(state) & PAGE_TOUCHED, 0, page_length(state)));
@@ -298,12 +317,11 @@ void pages_give(shoal_arena *a, uint64_t page)
         }
         bin_add(a, page);
     }
-    lock_drop(&a->header->page_lock);
 }
 
 shoal_status pages_trim(shoal_arena *a, waiting *w)
 {
-    shoal_status status = take_lock(a, w);
+    shoal_status status = pages_lock(a, w);
     if (status != SHOAL_OK)
         return status;
     uint64_t frontier = frontier_of(a), state;
@@ -312,8 +330,8 @@ shoal_status pages_trim(shoal_arena *a, waiting *w)
             status = corrupt(a, "page map: a run without a head");
             break;
         }
-        if (spare(state) && os_punch(a->fd, (uint64_t)(page_at(a, page) - a->base), page_length(state) << PAGE_SHIFT) == 0)
-            store_release(&a->map[page].state, page_state(PAGE_FREE, PAGE_HOLE, 0, page_length(state)));
+        if (spare(state))
+            punch(a, page, page_length(state));
     }
     if (status == SHOAL_OK)
         status = rebuild(a, false);

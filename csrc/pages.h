@@ -25,8 +25,10 @@ static inline uint64_t page_state(uint32_t kind, uint32_t flags, uint32_t owner,
 /* A run of `count` committed pages. SLAB and TABLE runs become touched. The caller holds `owner`'s shard lock.
  * OK, BUSY, INTERRUPTED, FULL_ARENA, FULL_SYSTEM, CORRUPT. */
 shoal_status pages_take(shoal_arena *a, uint64_t count, uint32_t kind, uint32_t owner, uint64_t *page, waiting *w);
-/* Free the run that begins at `page`. Cannot fail for the caller: if the page lock is not to be had in
- * time, or the run is damaged, it stays taken and unreachable, and the next recovery finds it. */
+/* The page lock, for what must see or change several runs at one instant. The caller's w is not used up by it: no hook. */
+shoal_status pages_lock(shoal_arena *a, const waiting *w);
+static inline void pages_unlock(shoal_arena *a) { lock_drop(&a->header->page_lock); }
+/* Free the run that begins at `page`, under the page lock. */
 void pages_give(shoal_arena *a, uint64_t page);
 /* Give the memory of all free punchable runs back. */
 shoal_status pages_trim(shoal_arena *a, waiting *w);

@@ -2,7 +2,7 @@
 
 #include "recover.h"
 
-#define DROP_WAIT_NS ((int64_t)1000 * 1000 * 1000)
+#define RESERVED (~0ull) /* in place of a ref: outside of any arena */
 
 shoal_status pins_add(shoal_arena *a, uint32_t shard_index, uint64_t ref, uint32_t *record)
 {
@@ -13,9 +13,10 @@ shoal_status pins_add(shoal_arena *a, uint32_t shard_index, uint64_t ref, uint32
         pin_record *r = &a->me->pins[i];
         uint64_t none = 0;
         /* Threads in other shards take records at the same time. */
-        if (load_relaxed(&r->block) != 0 || !cas_relaxed(&r->block, &none, ref))
+        if (load_relaxed(&r->block) != 0 || !cas_relaxed(&r->block, &none, RESERVED))
             continue;
         store_relaxed(&r->shard, shard_index);
+        store_release(&r->block, ref); /* whole: who dies before this has pinned nothing */
         store_relaxed(&a->map[page].aux, load_relaxed(&a->map[page].aux) + 1);
         *record = i;
         return SHOAL_OK;
@@ -35,11 +36,43 @@ void pins_drop(shoal_arena *a, pin_record *record)
         return;
     store_relaxed(&a->map[page].aux, --aux);
     if (aux == PAGE_ORPHAN)
-        pages_give(a, page);
+        slab_free_run(a, shard_index, page);
 }
 
-void pins_drop_all(shoal_arena *a, process_slot *slot)
+void pins_release(shoal_arena *a, pin_record *record, const waiting *w)
 {
+    uint64_t shard_word = load_relaxed(&record->shard);
+    uint32_t shard_index = (uint32_t)shard_word;
+    waiting inside = waiting_inside(w);
+    if (shard_lock(a, shard_index, &inside) == SHOAL_OK) {
+        pins_drop(a, record);
+        shard_unlock(a, shard_index);
+    } else if (!(shard_word & PIN_LEFT)) {
+        store_relaxed(&record->shard, shard_word | PIN_LEFT);
+        __atomic_fetch_add(&a->pins_left, 1, __ATOMIC_RELAXED);
+    }
+}
+
+void pins_retry(shoal_arena *a)
+{
+    if (likely(__atomic_load_n(&a->pins_left, __ATOMIC_RELAXED) == 0))
+        return;
+    pthread_mutex_lock(&a->attach_mutex); /* one thread at a time: a record must not be dropped twice */
+    for (uint32_t i = 0; i < PIN_RECORDS; i++) {
+        pin_record *r = &a->me->pins[i];
+        if (load_relaxed(&r->block) == 0 || !(load_relaxed(&r->shard) & PIN_LEFT))
+            continue;
+        pins_release(a, r, &(waiting){0});
+        if (load_relaxed(&r->block) == 0)
+            __atomic_fetch_sub(&a->pins_left, 1, __ATOMIC_RELAXED);
+    }
+    pthread_mutex_unlock(&a->attach_mutex);
+}
+
+bool pins_drop_all(shoal_arena *a, process_slot *slot, const waiting *w)
+{
+    waiting inside = waiting_inside(w);
+    bool all = true;
     for (uint32_t i = 0; i < PIN_RECORDS; i++) {
         pin_record *r = &slot->pins[i];
         uint32_t shard_index = (uint32_t)load_relaxed(&r->shard);
@@ -47,12 +80,12 @@ void pins_drop_all(shoal_arena *a, process_slot *slot)
             continue;
         if (shard_index >= a->nshards) {
             store_relaxed(&r->block, 0);
-            continue;
+        } else if (shard_lock(a, shard_index, &inside) == SHOAL_OK) {
+            pins_drop(a, r);
+            shard_unlock(a, shard_index);
+        } else {
+            all = false; /* a stopped owner: the record stays for the next who reaps */
         }
-        waiting w = {.wait = DROP_WAIT_NS};
-        if (shard_lock(a, shard_index, &w) != SHOAL_OK)
-            continue; /* a stopped owner: the record stays for the next who reaps */
-        pins_drop(a, r);
-        shard_unlock(a, shard_index);
     }
+    return all;
 }

@@ -6,6 +6,7 @@
 #include "os.h"
 #include "pins.h"
 
+#define LEAVE_WAIT_NS ((int64_t)100 * 1000 * 1000)
 #define JOIN_WAIT_NS ((int64_t)5 * 1000 * 1000 * 1000)
 
 static uint32_t slots_high(const shoal_arena *a)
@@ -77,7 +78,8 @@ shoal_status process_join(shoal_arena *a)
         a->lock_word = (uint64_t)generation << 32 | (i + 1);
         __atomic_store_n(&a->counters, slot->counters, __ATOMIC_RELEASE);
         /* A dead predecessor's pins are ours now; give them back under our own identity. */
-        pins_drop_all(a, slot);
+        pins_drop_all(a, slot, &(waiting){.wait = LEAVE_WAIT_NS});
+        os_unclaim(a->fd, CLAIM_READERS); /* a forked child's, until it had a slot */
         return SHOAL_OK;
     }
     return SHOAL_FULL_PROCESSES;
@@ -87,9 +89,11 @@ void process_leave(shoal_arena *a)
 {
     if (!a->me)
         return;
-    pins_drop_all(a, a->me);
-    uint64_t generation = load_relaxed(&a->me->state) >> 32;
-    store_release(&a->me->state, generation << 32 | SLOT_FREE);
+    /* Pins that cannot be dropped now leave the slot in use but unclaimed: to be reaped. */
+    if (pins_drop_all(a, a->me, &(waiting){.wait = LEAVE_WAIT_NS})) {
+        uint64_t generation = load_relaxed(&a->me->state) >> 32;
+        store_release(&a->me->state, generation << 32 | SLOT_FREE);
+    }
     a->me = NULL;
     a->counters = NULL;
     os_unclaim(a->fd, CLAIM_SLOTS + a->slot);
@@ -122,17 +126,19 @@ bool process_others(shoal_arena *a)
     return any;
 }
 
-void process_reap(shoal_arena *a)
+void process_reap(shoal_arena *a, const waiting *w)
 {
+    if (!os_has_claims())
+        return; /* without claims only the gate tells who is who: the next who joins takes dead slots over */
     pthread_mutex_lock(&a->attach_mutex);
     for (uint32_t i = 0; i < slots_high(a); i++) {
         process_slot *slot = &a->slots[i];
-        uint64_t state = load_acquire(&slot->state);
-        /* Having the claim means that nobody else can be the slot's owner, or its reaper. */
-        if (slot == a->me || (uint32_t)state != SLOT_USED || claim_slot(a, i) != 0)
+        if (slot == a->me || (uint32_t)load_relaxed(&slot->state) != SLOT_USED || claim_slot(a, i) != 0)
             continue;
-        pins_drop_all(a, slot);
-        store_release(&slot->state, (state & ~0xFFFFFFFFull) | SLOT_FREE);
+        /* With the claim nobody else can be the slot's owner, or its reaper: only now does its state stand still. */
+        uint64_t state = load_acquire(&slot->state);
+        if ((uint32_t)state == SLOT_USED && pins_drop_all(a, slot, w))
+            store_release(&slot->state, (state & ~0xFFFFFFFFull) | SLOT_FREE);
         os_unclaim(a->fd, CLAIM_SLOTS + i);
     }
     pthread_mutex_unlock(&a->attach_mutex);

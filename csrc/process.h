@@ -18,13 +18,14 @@ shoal_status process_join_forked(shoal_arena *a);
 bool process_alive(shoal_arena *a, uint32_t slot, uint32_t generation);
 /* Is anybody but this open file using the arena? The caller holds the gate. */
 bool process_others(shoal_arena *a);
-/* Undo what dead processes left in their slots. */
-void process_reap(shoal_arena *a);
+/* Undo what dead processes left in their slots, as far as `w` lasts. */
+void process_reap(shoal_arena *a, const waiting *w);
 uint32_t process_count(shoal_arena *a);
 
 static inline shoal_status process_ready(shoal_arena *a)
 {
-    return likely(a->counters != NULL) ? SHOAL_OK : process_join_forked(a);
+    /* Acquire: who sees the counters sees the slot and the lock word, too. */
+    return likely(__atomic_load_n(&a->counters, __ATOMIC_ACQUIRE) != NULL) ? SHOAL_OK : process_join_forked(a);
 }
 
 #endif

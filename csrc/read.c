@@ -1,4 +1,4 @@
-/* Reading: shoal_get, shoal_stat, shoal_keys, and pins for large values. */
+/* Reading: shoal_get, shoal_peek, shoal_keys, and pins for large values. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -7,7 +7,7 @@
 #include "process.h"
 #include "room.h"
 
-#define UNPIN_WAIT_NS ((int64_t)2 * 1000 * 1000 * 1000)
+#define UNPIN_WAIT_NS ((int64_t)100 * 1000 * 1000)
 #define TRIES 64 /* of the lock-free read, before it asks for the lock */
 
 typedef struct request {
@@ -79,6 +79,12 @@ static inline enum outcome read_block(shoal_arena *a, const request *r, uint64_t
     return FOUND;
 }
 
+static inline bool moved(const bucket *head, uint64_t before)
+{
+    fence_acquire(); /* what was read so far, before the sequence is looked at again */
+    return seq_of(load_relaxed(&head->word)) != seq_of(before);
+}
+
 /* One lock-free look. DAMAGED and ABSENT are believed only if nothing moved meanwhile. */
 static enum outcome look(shoal_arena *a, const request *r, shoal_meta *meta, bool *expired, bool abandoned)
 {
@@ -102,11 +108,12 @@ static enum outcome look(shoal_arena *a, const request *r, shoal_meta *meta, boo
             uint64_t word = load_acquire(&in->slots[i]);
             if (likely(word >> TAG_SHIFT != tag) || word == 0)
                 continue;
+            if (unlikely(in != head) && moved(head, before))
+                return CHANGED;
             found = read_block(a, r, word, meta, expired);
             if (found == ABSENT)
                 continue;
-            fence_acquire(); /* all that was copied, before the sequence is looked at again */
-            if (unlikely(seq_of(load_relaxed(&head->word)) != seq_of(before)))
+            if (unlikely(moved(head, before)))
                 return CHANGED;
             if (found == FOUND && !a->read_only && unlikely(!(word & SLOT_VISITED)))
                 cas_relaxed(&in->slots[i], &word, word | SLOT_VISITED);
@@ -116,9 +123,11 @@ static enum outcome look(shoal_arena *a, const request *r, shoal_meta *meta, boo
             bad = true;
         if (unlikely(bad))
             break;
+        /* The link was part of the chain when it was read: what it leads to is, or was, a bucket, in pages that stay. */
+        if (unlikely(load_relaxed(&in->word) & OVERFLOW_MASK) && moved(head, before))
+            return CHANGED;
     }
-    fence_acquire();
-    if (unlikely(seq_of(load_relaxed(&head->word)) != seq_of(before) || load_acquire(&sh->nbuckets) != n))
+    if (unlikely(moved(head, before) || load_acquire(&sh->nbuckets) != n))
         return CHANGED;
     return unlikely(bad) ? DAMAGED : ABSENT;
 }
@@ -140,12 +149,18 @@ static shoal_status look_locked(shoal_arena *a, const request *r, shoal_meta *me
     return status;
 }
 
+static void pause_ms(void)
+{
+    uint32_t never = 0;
+    os_futex_wait(&never, 0, 1000 * 1000);
+}
+
 /* Without the right to lock: go on trying, and read beside a dead owner's lock. Its bucket may be odd for good,
  * but each slot is one store, so the old or the new entry is there; the lock word shows if recovery begins. */
 static shoal_status look_patiently(shoal_arena *a, const request *r, shoal_meta *meta, bool *expired, waiting *w)
 {
     shoal_lock *lock = &a->shards[r->key.shard_index].lock;
-    int64_t deadline = os_mono_ns() + w->wait;
+    int64_t deadline = deadline_after(os_mono_ns(), w->wait);
     for (;;) {
         uint64_t word = load_acquire(&lock->word);
         bool abandoned = lock_abandoned(a, word);
@@ -163,8 +178,7 @@ static shoal_status look_patiently(shoal_arena *a, const request *r, shoal_meta 
             return SHOAL_BUSY;
         if (a->hook && a->hook(a->hook_context))
             return SHOAL_INTERRUPTED;
-        uint32_t never = 0;
-        os_futex_wait(&never, 0, 1000 * 1000);
+        pause_ms();
     }
 }
 
@@ -216,10 +230,10 @@ shoal_status shoal_get(shoal_arena *a, const shoal_namespace *ns, const void *ke
     return status;
 }
 
-shoal_status shoal_stat(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size,
-                        shoal_meta *meta, int64_t wait)
+shoal_status shoal_peek(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size,
+                        void *dst, size_t skip, size_t cap, shoal_meta *meta, int64_t wait)
 {
-    request r = {.meta = meta};
+    request r = {.dst = dst, .skip = skip, .cap = cap, .meta = meta};
     shoal_status status = process_ready(a);
     if (likely(status == SHOAL_OK) && likely((status = lookup_make(a, ns, key, key_size, &r.key)) == SHOAL_OK))
         status = read_entry(a, ns, &r, wait);
@@ -237,6 +251,8 @@ shoal_status shoal_pin_take(shoal_arena *a, const shoal_namespace *ns, const voi
     if (a->read_only)
         return SHOAL_READ_ONLY;
     shoal_status status = process_ready(a);
+    if (status == SHOAL_OK)
+        pins_retry(a);
     if (status != SHOAL_OK || (status = lookup_make(a, ns, key, key_size, &k)) != SHOAL_OK ||
         (status = shard_lock(a, k.shard_index, &w)) != SHOAL_OK)
         return status;
@@ -249,7 +265,7 @@ shoal_status shoal_pin_take(shoal_arena *a, const shoal_namespace *ns, const voi
         status = pins_add(a, k.shard_index, p.ref, &out->record);
     if (status == SHOAL_OK) {
         out->data = (const uint8_t *)p.b + entry_value_at(&p.e, p.ref);
-        out->block = p.ref;
+        out->block = pin_block(a, p.ref);
         out->shard = k.shard_index;
         entry_meta(p.b, &p.e, &out->meta);
         store_relaxed(&p.in->slots[p.slot], p.word | SLOT_VISITED);
@@ -260,20 +276,12 @@ shoal_status shoal_pin_take(shoal_arena *a, const shoal_namespace *ns, const voi
 
 void shoal_unpin(shoal_arena *a, shoal_pin *pin)
 {
-    if (!a->me || pin->record >= PIN_RECORDS || load_relaxed(&a->me->pins[pin->record].block) != pin->block)
-        return; /* a forked child: the pin is the parent's */
-    /* A stopped owner of the lock must not stop us: then the record stays until this process leaves. */
-    waiting w = {.wait = UNPIN_WAIT_NS};
-    while (w.wait > 0) {
-        shoal_status status = shard_lock(a, pin->shard, &w);
-        if (status == SHOAL_INTERRUPTED)
-            continue; /* the signal is somebody else's business: this must be tried to the end */
-        if (status != SHOAL_OK)
-            return;
-        pins_drop(a, &a->me->pins[pin->record]);
-        shard_unlock(a, pin->shard);
-        return;
-    }
+    uint64_t ref = pin->block & REF_MASK;
+    if (!a->me || pin->record >= PIN_RECORDS || pin->block != pin_block(a, ref) || load_relaxed(&a->me->pins[pin->record].block) != ref)
+        return; /* a forked child: the pin is the parent's; or it was dropped before */
+    /* A stopped owner of the lock must not stop us for long. */
+    pins_release(a, &a->me->pins[pin->record], &(waiting){.wait = UNPIN_WAIT_NS});
+    pin->block = 0;
 }
 
 /* ---- keys */
@@ -318,7 +326,7 @@ static shoal_status keys_listed(shoal_arena *a, uint32_t ns, uint32_t s, const v
 
 /* One chain, lock-free: keys of `ns` are counted and (if `out`) appended, or all is as before and CHANGED comes back. */
 static enum outcome keys_of_chain(shoal_arena *a, bucket *head, uint32_t ns, const void *prefix, size_t prefix_size,
-                                  shoal_bytes *out, size_t *room, uint64_t *count)
+                                  shoal_bytes *out, size_t *room, uint64_t *count, bool abandoned)
 {
     uint64_t before = load_acquire(&head->word);
     size_t size = out ? out->size : 0;
@@ -326,7 +334,7 @@ static enum outcome keys_of_chain(shoal_arena *a, bucket *head, uint32_t ns, con
     uint8_t key[SHOAL_KEY_MAX];
     bool bad = false;
     int hops = 0;
-    if (seq_of(before) & 1)
+    if ((seq_of(before) & 1) && !abandoned)
         return CHANGED;
     for (bucket *in = head; in && hops++ <= CHAIN_MAX; in = bucket_next(a, in, &bad))
         for (uint32_t i = 0; i < BUCKET_SLOTS; i++) {
@@ -347,8 +355,7 @@ static enum outcome keys_of_chain(shoal_arena *a, bucket *head, uint32_t ns, con
             if (out && !append_key(out, room, key, e.key_size))
                 return DAMAGED;
         }
-    fence_acquire();
-    if (!bad && seq_of(load_relaxed(&head->word)) == seq_of(before))
+    if (!bad && !moved(head, before))
         return FOUND;
 changed:
     if (out)
@@ -362,19 +369,29 @@ changed:
 static shoal_status keys_of_table(shoal_arena *a, uint32_t ns, uint32_t s, const void *prefix, size_t prefix_size,
                                   shoal_bytes *out, uint64_t *count, waiting *w)
 {
-    const shard *sh = &a->shards[s];
+    shard *sh = &a->shards[s];
     size_t room = 0;
-    int64_t deadline = os_mono_ns() + w->wait;
+    int64_t deadline = deadline_after(os_mono_ns(), w->wait);
     for (uint64_t i = 0; i < load_acquire(&sh->nbuckets); i++) {
         bucket *head = i < BUCKETS_MAX ? bucket_at(a, sh, i) : NULL;
         if (!head)
             return corrupt(a, "table: directory leaves the arena");
-        for (enum outcome outcome; (outcome = keys_of_chain(a, head, ns, prefix, prefix_size, out, &room, count)) != FOUND;) {
+        for (int tries = 1;; tries++) {
+            uint64_t word = load_acquire(&sh->lock.word); /* beside a dead owner: as in look_patiently */
+            bool abandoned = tries % TRIES == 0 && lock_abandoned(a, word);
+            enum outcome outcome = keys_of_chain(a, head, ns, prefix, prefix_size, out, &room, count, abandoned);
             if (outcome == DAMAGED)
                 return SHOAL_NO_MEMORY;
+            if (outcome == FOUND && (!abandoned || load_relaxed(&sh->lock.word) == word))
+                break;
+            if (tries % TRIES != 0)
+                continue;
             if (os_mono_ns() >= deadline)
                 return SHOAL_BUSY;
-            cpu_relax();
+            if (a->hook && a->hook(a->hook_context))
+                return SHOAL_INTERRUPTED;
+            if (!abandoned)
+                pause_ms();
         }
     }
     return SHOAL_OK;
@@ -395,7 +412,7 @@ shoal_status shoal_keys(shoal_arena *a, const shoal_namespace *ns, uint32_t s, c
         return SHOAL_STALE;
     if (a->read_only) {
         status = keys_of_table(a, ns->id, s, prefix, prefix_size, out, &count, &w);
-    } else if (load_relaxed(&head_of(a, ns->id, s)->count) != 0) {
+    } else { /* always under the lock: during a recovery the count is not what it was */
         status = shard_lock(a, s, &w);
         if (status != SHOAL_OK)
             return status;
@@ -411,22 +428,29 @@ shoal_status shoal_keys(shoal_arena *a, const shoal_namespace *ns, uint32_t s, c
 static shoal_status count_shard(shoal_arena *a, const shoal_namespace *ns, uint32_t s, shoal_namespace_stats *out, waiting *w)
 {
     namespace_head *nh = head_of(a, ns->id, s);
-    shoal_status status = SHOAL_OK;
-    if (sweep_due(nh, os_mono_ns())) {
-        if (a->read_only) {
-            out->bytes += load_relaxed(&nh->bytes);
+    if (a->read_only) {
+        shoal_lock *lock = &a->shards[s].lock;
+        uint64_t before = load_acquire(&lock->word), count = load_relaxed(&nh->count);
+        bool due = sweep_due(nh, os_mono_ns());
+        out->bytes += load_relaxed(&nh->bytes);
+        fence_acquire();
+        if (due || before != 0 || load_relaxed(&lock->word) != 0)
             return keys_of_table(a, ns->id, s, "", 0, NULL, &out->entries, w);
-        }
-        status = shard_lock(a, s, w);
-        if (status != SHOAL_OK)
-            return status;
-        nh->cursor = 0;
-        if (load_relaxed(&a->records[ns->id].uid) == ns->uid)
-            status = sweep_steps(a, s, ns->id, ns->uid, nh->count + 1, w);
-        shard_unlock(a, s);
+        out->entries += count;
+        return SHOAL_OK;
     }
-    out->entries += load_relaxed(&nh->count);
-    out->bytes += load_relaxed(&nh->bytes);
+    shoal_status status = shard_lock(a, s, w);
+    if (status != SHOAL_OK)
+        return status;
+    if (load_relaxed(&a->records[ns->id].uid) != ns->uid) {
+        status = SHOAL_STALE;
+    } else if (sweep_due(nh, os_mono_ns())) {
+        nh->cursor = 0;
+        status = sweep_steps(a, s, ns->id, ns->uid, nh->count + 1, w);
+    }
+    out->entries += nh->count;
+    out->bytes += nh->bytes;
+    shard_unlock(a, s);
     return status;
 }
 

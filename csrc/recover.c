@@ -8,14 +8,19 @@
 typedef struct marks {
     uint64_t frontier;
     uint64_t (**pages)[PAGE_SIZE / 16 / 64];
+    bool no_memory;
 } marks;
 
 /* False if it was marked before, or memory is out. */
 static bool mark(shoal_arena *a, marks *m, uint64_t ref)
 {
     uint64_t offset = ref << REF_SHIFT, page = page_of(a, offset), bit = (offset & (PAGE_SIZE - 1)) / 16;
-    if (page >= m->frontier || (!m->pages[page] && !(m->pages[page] = calloc(1, sizeof *m->pages[page]))))
+    if (page >= m->frontier)
         return false;
+    if (!m->pages[page] && !(m->pages[page] = calloc(1, sizeof *m->pages[page]))) {
+        m->no_memory = true;
+        return false;
+    }
     uint64_t *word = &(*m->pages[page])[bit / 64], mask = 1ull << (bit % 64);
     if (*word & mask)
         return false;
@@ -113,7 +118,7 @@ static uint32_t pins_of(shoal_arena *a, uint32_t shard_index, uint64_t ref)
     uint64_t high = load_acquire(&a->header->slots_high);
     for (uint64_t i = 0; i < high && i < PROCESS_MAX; i++)
         for (uint32_t r = 0; r < PIN_RECORDS; r++)
-            count += load_relaxed(&a->slots[i].pins[r].block) == ref && load_relaxed(&a->slots[i].pins[r].shard) == shard_index;
+            count += load_relaxed(&a->slots[i].pins[r].block) == ref && (uint32_t)load_relaxed(&a->slots[i].pins[r].shard) == shard_index;
     return count;
 }
 
@@ -135,7 +140,7 @@ static bool mark_directory(shoal_arena *a, const shard *sh, marks *m)
     return true;
 }
 
-/* Every run of this shard: free what is neither reached nor pinned. */
+/* Every run of this shard: free what is neither reached nor pinned. Under the page lock: others change the map. */
 static bool recover_runs(shoal_arena *a, uint32_t shard_index, const marks *m)
 {
     shard *sh = &a->shards[shard_index];
@@ -186,7 +191,8 @@ static void recount(shoal_arena *a, uint32_t ns)
 shoal_status count_lock(shoal_arena *a, uint32_t ns, waiting *w)
 {
     bool dead;
-    shoal_status status = lock_take(a, &a->records[ns].count_lock, w, &dead);
+    waiting inside = waiting_inside(w);
+    shoal_status status = lock_take(a, &a->records[ns].count_lock, &inside, &dead);
     if (status == SHOAL_OK && dead)
         recount(a, ns);
     return status;
@@ -197,28 +203,33 @@ shoal_status recover_shard(shoal_arena *a, uint32_t shard_index)
     shard *sh = &a->shards[shard_index];
     uint64_t n = load_relaxed(&sh->nbuckets), namespaces = load_acquire(&a->header->namespaces_high);
     marks m = {.frontier = load_acquire(&a->header->frontier)};
-    waiting w = {.wait = (int64_t)1000 * 1000 * 1000};
+    waiting w = {.wait = (int64_t)1000 * 1000 * 1000, .quiet = true};
     shoal_status status = SHOAL_CORRUPT;
     if (n > BUCKETS_MAX || namespaces > NAMESPACE_MAX || m.frontier > a->pages)
         return corrupt(a, "recovery: counts out of range");
     m.pages = calloc(m.frontier + 1, sizeof *m.pages);
     if (!m.pages)
         return SHOAL_NO_MEMORY;
-    sh->entries = sh->chained = 0;
+    sh->entries = sh->chained = sh->limbo = 0;
     for (uint32_t ns = 0; ns < namespaces; ns++)
         list_init(head_of(a, ns, shard_index));
     bool whole = mark_directory(a, sh, &m);
     for (uint64_t i = 0; i < n && whole; i++)
         whole = recover_chain(a, shard_index, i, n, &m);
-    if (whole && recover_runs(a, shard_index, &m)) {
-        status = SHOAL_OK;
+    if (m.no_memory) {
+        status = SHOAL_NO_MEMORY;
+    } else if (whole && (status = pages_lock(a, &w)) == SHOAL_OK) {
+        whole = recover_runs(a, shard_index, &m);
+        pages_unlock(a);
+    }
+    if (status == SHOAL_OK && whole) {
         for (uint32_t ns = 0; ns < namespaces && status == SHOAL_OK; ns++)
             if (load_relaxed(&a->records[ns].max_keys) && (status = count_lock(a, ns, &w)) == SHOAL_OK) {
                 recount(a, ns);
                 lock_drop(&a->records[ns].count_lock);
             }
-    } else {
-        corrupt(a, "recovery: the table holds what no write leaves");
+    } else if (status == SHOAL_OK || status == SHOAL_CORRUPT) {
+        status = corrupt(a, "recovery: the table holds what no write leaves");
     }
     marks_free(&m);
     return status;

@@ -1,6 +1,7 @@
 #include "room.h"
 
 #include "os.h"
+#include "process.h"
 
 shoal_status lookup_make(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size, lookup *out)
 {
@@ -56,8 +57,8 @@ static shoal_status listed(shoal_arena *a, uint32_t shard_index, uint32_t ns, ui
 shoal_status sweep_steps(shoal_arena *a, uint32_t shard_index, uint32_t ns, uint64_t uid, uint64_t steps, waiting *w)
 {
     namespace_head *nh = head_of(a, ns, shard_index);
-    uint64_t now = (uint64_t)os_mono_ns();
-    for (; steps > 0; steps--) {
+    uint64_t now = (uint64_t)os_mono_ns(), most = (a->pages << PAGE_SHIFT) / sizeof(block);
+    for (steps = steps < most ? steps : most; steps > 0; steps--) {
         if (nh->cursor == 0) {
             nh->cursor = nh->oldest;
             nh->due_next = NEVER_DUE;
@@ -68,7 +69,8 @@ shoal_status sweep_steps(shoal_arena *a, uint32_t shard_index, uint32_t ns, uint
             return corrupt(a, "list: link leaves the arena");
         if (b) {
             entry e = entry_load(b);
-            uint64_t expires = (e.flags & BLOCK_EXPIRES) ? load_relaxed(entry_expires(b)) : 0;
+            bool timed = (e.flags & BLOCK_EXPIRES) && range_known(a, ref << REF_SHIFT, sizeof(block) + 8);
+            uint64_t expires = timed ? load_relaxed(entry_expires(b)) : 0;
             nh->cursor = e.prev;
             if (expires != 0 && expires <= now) {
                 place p;
@@ -95,6 +97,8 @@ shoal_status sweep_steps(shoal_arena *a, uint32_t shard_index, uint32_t ns, uint
 shoal_status sweep_all(shoal_arena *a, const uint32_t *only, uint64_t *removed, waiting *w)
 {
     uint64_t high = load_acquire(&a->header->namespaces_high);
+    if (!only)
+        process_reap(a, w);
     for (uint32_t s = 0; s < a->nshards; s++) {
         shoal_status status = shard_lock(a, s, w);
         if (status != SHOAL_OK)
@@ -110,8 +114,10 @@ shoal_status sweep_all(shoal_arena *a, const uint32_t *only, uint64_t *removed, 
             if (only)
                 break;
         }
-        if (!only)
+        if (!only) {
+            slab_reclaim(a, s);
             slab_trim(a, s);
+        }
         *removed += before - a->shards[s].entries;
         shard_unlock(a, s);
         if (status != SHOAL_OK)

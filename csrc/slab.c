@@ -1,14 +1,13 @@
 #include "slab.h"
 
+#define LISTED (1ull << 31) /* in the aux of a slab run, while it is being trimmed */
 #define TRIM_BYTES 65536u /* free memory of a class that is not worth looking at */
 
-/* Pages of a new run: at least eight blocks (or one page), little waste at its end, longer runs once
- * the class has proved to be in demand. */
+/* Pages of a new run: at least two blocks, at most an eighth wasted at its end, longer runs once the class has proved to
+ * be in demand. */
 static uint64_t run_pages(const slab_class *sc, uint32_t size)
 {
-    uint64_t pages = ((uint64_t)size * (size > 4096 ? 4 : 8) + PAGE_SIZE - 1) >> PAGE_SHIFT;
-    if (size <= 512)
-        pages = 1;
+    uint64_t pages = size <= 512 ? 1 : ((uint64_t)size * 2 + PAGE_SIZE - 1) >> PAGE_SHIFT;
     while (((pages << PAGE_SHIFT) % size) * 8 > pages << PAGE_SHIFT)
         pages++;
     uint32_t times = sc->runs < 4 ? 1 : sc->runs < 32 ? 4 : 16;
@@ -38,6 +37,7 @@ shoal_status slab_take(shoal_arena *a, uint32_t shard_index, uint64_t bytes, uin
 {
     if (block_is_large(bytes)) {
         uint64_t page;
+        slab_reclaim(a, shard_index);
         shoal_status status = pages_take(a, (bytes + PAGE_SIZE - 1) >> PAGE_SHIFT, PAGE_LARGE, shard_index, &page, w);
         if (status == SHOAL_OK)
             *ref = ref_of(a, page_at(a, page));
@@ -47,7 +47,7 @@ shoal_status slab_take(shoal_arena *a, uint32_t shard_index, uint64_t bytes, uin
     slab_class *sc = &a->shards[shard_index].classes[c];
     if (likely(sc->free != 0)) {
         block *b = block_at(a, sc->free);
-        if (!b || sc->free_count == 0)
+        if (!b || sc->free_count == 0 || !range_known(a, sc->free << REF_SHIFT, class_size(c)))
             return corrupt(a, "slab: free list leaves the arena");
         *ref = sc->free;
         sc->free = load_relaxed(&b->next) & REF_MASK;
@@ -78,7 +78,32 @@ void slab_give_block(shoal_arena *a, shard *sh, uint32_t c, uint64_t ref)
     sc->free_count++;
 }
 
-static void trim_class(shoal_arena *a, uint32_t shard_index, uint32_t c);
+static void trim_class(shoal_arena *a, uint32_t shard_index, uint32_t c, const waiting *w);
+
+static const waiting at_once = {.wait = (int64_t)2 * 1000 * 1000};
+
+void slab_free_run(shoal_arena *a, uint32_t shard_index, uint64_t page)
+{
+    if (pages_lock(a, &at_once) == SHOAL_OK) {
+        pages_give(a, page);
+        pages_unlock(a);
+    } else {
+        a->shards[shard_index].limbo++;
+    }
+}
+
+void slab_reclaim(shoal_arena *a, uint32_t shard_index)
+{
+    shard *sh = &a->shards[shard_index];
+    uint64_t frontier = load_acquire(&a->header->frontier), state;
+    if (likely(sh->limbo == 0) || frontier > a->pages || pages_lock(a, &at_once) != SHOAL_OK)
+        return;
+    for (uint64_t page = 0; page < frontier && page_walk(a, page, frontier, &state); page += page_length(state))
+        if (page_kind(state) == PAGE_LARGE && page_shard(state) == shard_index && load_relaxed(&a->map[page].aux) == PAGE_ORPHAN)
+            pages_give(a, page);
+    sh->limbo = 0;
+    pages_unlock(a);
+}
 
 void slab_give(shoal_arena *a, uint32_t shard_index, uint64_t ref, uint64_t bytes)
 {
@@ -87,11 +112,10 @@ void slab_give(shoal_arena *a, uint32_t shard_index, uint64_t ref, uint64_t byte
         uint64_t page = page_of(a, ref << REF_SHIFT);
         if (!page_head(a, page, PAGE_LARGE, shard_index))
             return;
-        uint64_t aux = load_relaxed(&a->map[page].aux);
-        if ((uint32_t)aux != 0)
-            store_relaxed(&a->map[page].aux, aux | PAGE_ORPHAN);
-        else
-            pages_give(a, page);
+        uint64_t aux = load_relaxed(&a->map[page].aux) | PAGE_ORPHAN;
+        store_relaxed(&a->map[page].aux, aux);
+        if ((uint32_t)aux == 0)
+            slab_free_run(a, shard_index, page);
         return;
     }
     uint32_t c = class_of(bytes);
@@ -99,7 +123,7 @@ void slab_give(shoal_arena *a, uint32_t shard_index, uint64_t ref, uint64_t byte
     slab_class *sc = &sh->classes[c];
     uint32_t least = TRIM_BYTES / class_size(c) + 8;
     if (unlikely(sc->free_count >= (sc->trim_at > least ? sc->trim_at : least)))
-        trim_class(a, shard_index, c);
+        trim_class(a, shard_index, c, &(waiting){0});
 }
 
 void slab_reset(shard *sh) { memset(sh->classes, 0, sizeof sh->classes); }
@@ -118,16 +142,21 @@ static uint64_t run_of(shoal_arena *a, uint32_t shard_index, uint32_t c, uint64_
 
 /* Two walks over the free list: count each run's free blocks (in the upper half of its aux), then keep
  * the blocks of runs that are in use. Costs the free list; doubling trim_at makes that constant a free. */
-static void trim_class(shoal_arena *a, uint32_t shard_index, uint32_t c)
+static void trim_class(shoal_arena *a, uint32_t shard_index, uint32_t c, const waiting *w)
 {
     slab_class *sc = &a->shards[shard_index].classes[c];
     uint64_t bump_page = sc->bump_left ? page_of(a, sc->bump) : ~0ull, empty = ~0ull;
     uint64_t ref = sc->free, next;
+    sc->trim_at = sc->free_count * 2; /* however this ends, not again at the next free */
+    if (pages_lock(a, w) != SHOAL_OK)
+        return;
     for (uint32_t i = 0; i < sc->free_count && ref; i++, ref = next) {
         block *b = block_at(a, ref);
         uint64_t page = b ? run_of(a, shard_index, c, ref) : ~0ull;
-        if (page == ~0ull)
-            return; /* damaged: the verifier names it, nothing is given back */
+        if (page == ~0ull) { /* damaged: the verifier names it, nothing is given back */
+            pages_unlock(a);
+            return;
+        }
         next = load_relaxed(&b->next) & REF_MASK;
         uint64_t aux = load_relaxed(&a->map[page].aux);
         store_relaxed(&a->map[page].aux, aux + (1ull << 32));
@@ -143,7 +172,8 @@ static void trim_class(shoal_arena *a, uint32_t shard_index, uint32_t c)
         bool bumping = bump_page >= page && bump_page < page + pages;
         if ((aux >> 32) + (bumping ? sc->bump_left : 0) == run_blocks(pages, class_size(c))) {
             /* Once per run, at the block that lies at its start: list the run for freeing below. */
-            if (ref << REF_SHIFT == (uint64_t)(page_at(a, page) - a->base)) {
+            if (ref << REF_SHIFT == (uint64_t)(page_at(a, page) - a->base) && !(aux & LISTED)) {
+                store_relaxed(&a->map[page].aux, aux | LISTED);
                 store_relaxed(&b->prev, empty);
                 empty = page;
             }
@@ -155,7 +185,8 @@ static void trim_class(shoal_arena *a, uint32_t shard_index, uint32_t c)
     }
     sc->free = kept;
     sc->free_count = kept_count;
-    for (ref = kept; ref;) { /* clear the counts */
+    ref = kept;
+    for (uint32_t i = 0; i < kept_count && ref; i++) { /* clear the counts */
         uint64_t page = run_of(a, shard_index, c, ref);
         block *b = block_at(a, ref);
         if (page == ~0ull || !b)
@@ -172,6 +203,7 @@ static void trim_class(shoal_arena *a, uint32_t shard_index, uint32_t c)
         sc->runs -= sc->runs > 0;
         pages_give(a, page);
     }
+    pages_unlock(a);
     sc->trim_at = kept_count * 2;
 }
 
@@ -179,5 +211,5 @@ void slab_trim(shoal_arena *a, uint32_t shard_index)
 {
     for (uint32_t c = 0; c < CLASS_COUNT; c++)
         if (a->shards[shard_index].classes[c].free_count)
-            trim_class(a, shard_index, c);
+            trim_class(a, shard_index, c, &at_once);
 }

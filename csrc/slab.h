@@ -26,8 +26,13 @@ static inline bool block_is_large(uint64_t bytes) { return bytes > SLAB_BLOCK_MA
 
 /* A block of at least `bytes`; large ones are a page run. Statuses of pages_take. */
 shoal_status slab_take(shoal_arena *a, uint32_t shard_index, uint64_t bytes, uint64_t *ref, waiting *w);
-/* `bytes` as it was taken with. A large run that is pinned becomes an orphan instead. */
+/* `bytes` as it was taken with. Cannot fail for the caller: a large run that is pinned becomes an orphan, and so does
+ * one whose page lock is not to be had at once; slab_reclaim frees that. */
 void slab_give(shoal_arena *a, uint32_t shard_index, uint64_t ref, uint64_t bytes);
+/* Free a large run that nothing reaches or pins (marked ORPHAN), now or later. */
+void slab_free_run(shoal_arena *a, uint32_t shard_index, uint64_t page);
+/* Free large runs that were left for later. */
+void slab_reclaim(shoal_arena *a, uint32_t shard_index);
 /* Give wholly free runs of all classes back to the arena. */
 void slab_trim(shoal_arena *a, uint32_t shard_index);
 /* Forget all free lists (recovery fills them again by slab_give_block). */

@@ -1,7 +1,7 @@
 /* Figures of the whole arena, and the sweep that anybody may ask for. */
 #include <sys/stat.h>
 
-#include "pages.h"
+#include "pins.h"
 #include "process.h"
 #include "room.h"
 
@@ -58,7 +58,7 @@ shoal_status shoal_sweep(shoal_arena *a, int64_t wait)
     shoal_status status = process_ready(a);
     if (status != SHOAL_OK)
         return status;
-    process_reap(a);
+    pins_retry(a);
     status = sweep_all(a, NULL, &removed, &w);
     return status == SHOAL_OK ? pages_trim(a, &w) : status;
 }

@@ -26,6 +26,8 @@ typedef struct writing {
 
     place at;
     bool found;
+    bool limited;      /* the namespace's count lock is held */
+    bool keep;         /* version and time of modification stay */
     uint64_t prepared; /* ref of a large block that is filled already, 0 = none */
     uint64_t prepared_bytes;
     uint32_t prepared_flags, pin;
@@ -103,39 +105,37 @@ static void fill_value(uint8_t *to, const shoal_put_args *args)
         racing_write(to + args->head_size, args->body, args->body_size);
 }
 
-/* Exact counting of a limited namespace: reserve a place before a new key is made. */
+/* A new key's place among the namespace's keys. One with a limit is counted exactly: its count lock is held from
+ * here until settle(), so that a refusal later can take the place back without waiting for anything. */
 static shoal_status reserve(shoal_arena *a, writing *x)
 {
     namespace_record *record = &a->records[x->ns->id];
     namespace_head *nh = head_of(a, x->ns->id, x->key.shard_index);
-    uint64_t limit = load_relaxed(&record->max_keys);
-    if (likely(limit == 0)) {
-        store_relaxed(&nh->count, nh->count + 1);
-        return SHOAL_OK;
-    }
-    shoal_status status = count_lock(a, x->ns->id, &x->w);
-    if (status != SHOAL_OK)
-        return status;
-    uint64_t total = load_relaxed(&record->total);
-    if (total >= limit) {
-        status = SHOAL_FULL_KEYS;
-    } else {
-        store_relaxed(&nh->count, nh->count + 1);
+    x->limited = load_relaxed(&record->max_keys) != 0;
+    if (unlikely(x->limited)) {
+        shoal_status status = count_lock(a, x->ns->id, &x->w);
+        if (status != SHOAL_OK)
+            return status;
+        uint64_t total = load_relaxed(&record->total), limit = load_relaxed(&record->max_keys);
+        if (limit != 0 && limit != COUNTING && total >= limit) {
+            lock_drop(&record->count_lock);
+            return SHOAL_FULL_KEYS;
+        }
         store_relaxed(&record->total, total + 1);
     }
-    lock_drop(&record->count_lock);
-    return status;
+    store_relaxed(&nh->count, nh->count + 1);
+    return SHOAL_OK;
 }
 
-static void unreserve(shoal_arena *a, writing *x)
+static void settle(shoal_arena *a, writing *x, bool made)
 {
     namespace_record *record = &a->records[x->ns->id];
     namespace_head *nh = head_of(a, x->ns->id, x->key.shard_index);
-    waiting w = {.wait = (int64_t)100 * 1000 * 1000};
-    bool limited = load_relaxed(&record->max_keys) != 0 && count_lock(a, x->ns->id, &w) == SHOAL_OK;
-    store_relaxed(&nh->count, nh->count - 1);
-    if (limited) {
-        store_relaxed(&record->total, load_relaxed(&record->total) - 1);
+    if (!made)
+        store_relaxed(&nh->count, nh->count - 1);
+    if (x->limited) {
+        if (!made)
+            store_relaxed(&record->total, load_relaxed(&record->total) - 1);
         lock_drop(&record->count_lock);
     }
 }
@@ -177,6 +177,10 @@ static shoal_status publish(shoal_arena *a, writing *x)
     uint64_t now = (uint64_t)os_wall_us(), bytes = entry_bytes(flags, x->key.key_size, value_size(x));
     entry e = {.flags = flags, .ns = x->ns->id, .key_size = x->key.key_size, .value_size = (uint32_t)value_size(x),
                .version = (sh->version + 1) & VERSION_MASK, .modified = now};
+    if (x->keep) {
+        e.version = x->at.e.version;
+        e.modified = x->at.e.modified;
+    }
     if (flags & BLOCK_EXPIRES)
         store_relaxed(entry_expires(b), expires);
     if (flags & BLOCK_CREATED) {
@@ -186,7 +190,8 @@ static shoal_status publish(shoal_arena *a, writing *x)
         store_relaxed(entry_created(b, flags), (uint64_t)old.created_us);
     }
     entry_store(b, &e);
-    store_relaxed(&sh->version, e.version);
+    if (!x->keep)
+        store_relaxed(&sh->version, e.version);
     uint64_t word = slot_make(x->key.bucket_hash, ref, block_is_large(bytes));
     if (x->found) {
         list_replace(a, nh, x->at.ref, &x->at.e, ref, b);
@@ -214,13 +219,16 @@ static shoal_status publish(shoal_arena *a, writing *x)
         x->prepared = 0;
     }
     x->version = e.version;
-    count_one(a, COUNT_SETS);
-    if (!x->found)
+    if (!x->keep)
+        count_one(a, COUNT_SETS);
+    if (!x->found) {
+        settle(a, x, true);
         table_grow(a, s, &x->w);
+    }
     return SHOAL_OK;
 refused:
     if (!x->found)
-        unreserve(a, x);
+        settle(a, x, false);
     return status;
 }
 
@@ -241,11 +249,12 @@ static shoal_status attempt(shoal_arena *a, writing *x)
             if (status == SHOAL_OK)
                 status = number_add(&old, x->by, x->result);
         }
-        x->args.head = x->number;
-        x->args.head_size = number_encode(x->result, x->number);
+        if (status == SHOAL_OK) {
+            x->args.head = x->number;
+            x->args.head_size = number_encode(x->result, x->number);
+        }
     }
     if (status == SHOAL_OK && x->args.old) {
-        *x->args.old = (shoal_bytes){0};
         if (x->found && !copy_value(&x->at, x->args.old))
             status = SHOAL_NO_MEMORY;
     }
@@ -265,6 +274,7 @@ static shoal_status prepare(shoal_arena *a, writing *x)
     /* Which of the optional fields the header needs is not known yet: have both. */
     x->prepared_flags = BLOCK_CREATED | (x->args.ttl == SHOAL_TTL_NEVER ? 0 : BLOCK_EXPIRES) | (x->args.align ? BLOCK_ALIGNED : 0);
     x->prepared_bytes = entry_bytes(x->prepared_flags, x->key.key_size, value_size(x));
+    pins_retry(a);
     shoal_status status = shard_lock(a, s, &x->w);
     if (status != SHOAL_OK)
         return status;
@@ -277,7 +287,7 @@ static shoal_status prepare(shoal_arena *a, writing *x)
             store_relaxed(&a->map[page].aux, load_relaxed(&a->map[page].aux) | PAGE_ORPHAN);
             x->prepared = ref;
         } else {
-            pages_give(a, page);
+            slab_free_run(a, s, page);
         }
     }
     shard_unlock(a, s);
@@ -294,9 +304,8 @@ static shoal_status prepare(shoal_arena *a, writing *x)
 
 static void release_prepared(shoal_arena *a, writing *x)
 {
-    shoal_pin pin = {.block = x->prepared, .shard = x->key.shard_index, .record = x->pin};
     if (x->prepared)
-        shoal_unpin(a, &pin);
+        pins_release(a, &a->me->pins[x->pin], &x->w);
     x->prepared = 0;
 }
 
@@ -335,11 +344,12 @@ static bool is_full(shoal_status status)
 
 static shoal_status perform(shoal_arena *a, writing *x)
 {
-    if (unlikely(value_size(x) > SHOAL_VALUE_MAX))
+    if (unlikely(x->args.head_size > SHOAL_VALUE_MAX || x->args.body_size > SHOAL_VALUE_MAX - x->args.head_size))
         return SHOAL_INVALID;
     if (unlikely(never_fits(a, x)))
         return SHOAL_FULL_ARENA;
-    bool large = block_is_large(entry_bytes((x->args.align ? BLOCK_ALIGNED : 0), x->key.key_size, value_size(x)));
+    /* What incr will store is not known before it holds the lock. */
+    bool large = !x->by && block_is_large(entry_bytes((x->args.align ? BLOCK_ALIGNED : 0), x->key.key_size, value_size(x)));
     shoal_status status = SHOAL_OK;
     for (int round = 0; round < ROOM_ROUNDS; round++) {
         status = large && !x->prepared ? prepare(a, x) : SHOAL_OK;
@@ -375,6 +385,9 @@ shoal_status shoal_put(shoal_arena *a, const shoal_namespace *ns, const void *ke
     x.args = *args;
     x.by = NULL;
     x.prepared = 0;
+    x.keep = false;
+    if (args->old)
+        *args->old = (shoal_bytes){0};
     shoal_status status = writable(a, ns, key, key_size, &x);
     if (likely(status == SHOAL_OK) && likely((status = perform(a, &x)) == SHOAL_OK) && version)
         *version = x.version;
@@ -394,6 +407,8 @@ shoal_status shoal_delete(shoal_arena *a, const shoal_namespace *ns, const void 
                           shoal_bytes *old, int64_t wait)
 {
     writing x = {.w = {.wait = wait}};
+    if (old)
+        *old = (shoal_bytes){0};
     shoal_status status = writable(a, ns, key, key_size, &x);
     if (status != SHOAL_OK || (status = begin(a, &x)) != SHOAL_OK)
         return status;
@@ -417,6 +432,7 @@ static shoal_status touch_anew(shoal_arena *a, writing *x)
     x->args.align = x->at.e.flags & BLOCK_ALIGNED;
     x->args.condition = SHOAL_IF_VERSION;
     x->args.version = x->at.e.version;
+    x->keep = true;
     shard_unlock(a, x->key.shard_index);
     if (status != SHOAL_OK)
         return status;

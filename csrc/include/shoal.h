@@ -31,7 +31,7 @@
 #define SHOAL_NAME_MAX 200u            /* bytes of an arena's or a namespace's name */
 #define SHOAL_PREFIX "shoal."          /* how the segments of arenas are named in /dev/shm */
 #define SHOAL_SIZE_MIN ((uint64_t)1 << 20)
-#define SHOAL_SIZE_MAX ((uint64_t)1 << 40)
+#define SHOAL_SIZE_MAX ((uint64_t)1020 << 30) /* references reach 1 TiB, and the arena's own tables need some of it */
 
 typedef enum shoal_status {
     SHOAL_OK = 0,
@@ -114,6 +114,11 @@ shoal_status shoal_list(int (*each)(void *context, const shoal_arena_info *info)
 /* Remove the arena if nobody alive uses it and it does not persist. *removed tells. */
 shoal_status shoal_collect(const char *name, bool *removed);
 
+/* Does the arena's name still lead to it? False once it was destroyed or replaced. */
+bool shoal_is_named(const shoal_arena *arena);
+/* Let the arena outlive its last user, from now on. READ_ONLY. */
+shoal_status shoal_persist(shoal_arena *arena);
+
 const char *shoal_name(const shoal_arena *arena);
 bool shoal_read_only(const shoal_arena *arena);
 uint32_t shoal_mode(const shoal_arena *arena);      /* permission bits of the segment */
@@ -194,9 +199,9 @@ enum { SHOAL_IF_ANY = 0, SHOAL_IF_ABSENT, SHOAL_IF_PRESENT, SHOAL_IF_VERSION };
 shoal_status shoal_get(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
                        void *dst, size_t skip, size_t cap, shoal_meta *meta, int64_t wait);
 
-/* Like shoal_get without bytes, and not counted as a hit or a miss. */
-shoal_status shoal_stat(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
-                        shoal_meta *meta, int64_t wait);
+/* The same, not counted as a hit or a miss: for a look at the metadata, or at more of a value that was got in part. */
+shoal_status shoal_peek(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
+                        void *dst, size_t skip, size_t cap, shoal_meta *meta, int64_t wait);
 
 /* OK (*version is the new one), MISS (IF_PRESENT), EXISTS, CONFLICT, STALE, BUSY, INTERRUPTED, FULL_*,
  * READ_ONLY, INVALID. Anything but OK leaves the entry as it was. */
@@ -238,8 +243,8 @@ shoal_status shoal_keys(shoal_arena *, const shoal_namespace *, uint32_t shard, 
 typedef struct shoal_pin {
     const uint8_t *data;    /* the value's bytes, stable until shoal_unpin */
     shoal_meta meta;
-    uint64_t block;         /* private to the core */
-    uint32_t shard, record; /* private to the core */
+    uint64_t block;         /* private to the core, as is the next line */
+    uint32_t shard, record;
 } shoal_pin;
 
 /* Pin the entry's bytes. Only values that lie in a page run of their own can be pinned: INVALID otherwise (read

@@ -1,0 +1,36 @@
+"""Names of the package that are imported when they are first asked for (PEP 562).
+
+`import shoal` should cost little: the arena's functions need the extension module, and the records need dataclasses
+and datetime, which take longer to import than all the rest together.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+__all__: list[str] = []
+
+_RECORDS = frozenset({"Metadata", "NamespaceStats", "Stats"})
+_ARENA = frozenset({"destroy", "gc", "list_arenas"})
+
+
+def __getattr__(name: str) -> Any:
+    package = sys.modules[__package__]
+    if name in _ARENA:
+        from .backends import from_arena
+
+        value = from_arena(name)
+    elif name in _RECORDS:
+        from . import records
+
+        value = getattr(records, name)
+    else:
+        raise AttributeError(f"module {package.__name__!r} has no attribute {name!r}", name=name, obj=package)
+    setattr(package, name, value)
+    return value
+
+
+def __dir__() -> list[str]:
+    package = vars(sys.modules[__package__])
+    return sorted({*package, *package["__all__"]})

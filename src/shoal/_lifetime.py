@@ -1,0 +1,72 @@
+"""When a process forks and ends: what becomes of the mappings that it has."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from _thread import RLock
+from typing import TYPE_CHECKING
+
+from ._failures import DIRECTORY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Lifetime", "identity"]
+
+
+class Lifetime:
+    """Has the mappings of this process closed at its end, and made the child's own in a forked child.
+
+    Args:
+        close_all: Closes all mappings.
+        inherit_all: Called in a forked child, before anything else uses the mappings there.
+    """
+
+    def __init__(self, close_all: Callable[[], None], inherit_all: Callable[[], None]) -> None:
+        self._close_all = close_all
+        self._inherit_all = inherit_all
+        self._known = False  # to multiprocessing, in this process or an ancestor
+        self.opening = RLock()
+        """Hold it to open: two threads must not map one arena twice, and a fork must not copy a half-open one."""
+        atexit.register(close_all)
+        os.register_at_fork(
+            before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._after_fork_in_child
+        )
+
+    def enlist(self) -> None:
+        """See to it that mappings are closed where atexit does not run: in the children of multiprocessing.
+
+        To be called when a mapping was made.
+        """
+        process, util = map(sys.modules.get, ("multiprocessing.process", "multiprocessing.util"))
+        if process is None or util is None:
+            return
+        if process.parent_process() is not None:
+            # After the finalizers of pools and queues (priority 0 and up), whose threads may still use a store.
+            util.Finalize(None, self._close_all, exitpriority=-10)
+        if not self._known:
+            # A forked child forgets its parent's finalizers, and only then calls what is registered here.
+            self._known = True
+            util.register_after_fork(self, Lifetime.enlist)
+
+    def _before_fork(self) -> None:
+        self.opening.acquire()
+
+    def _after_fork(self) -> None:
+        self.opening.release()
+
+    def _after_fork_in_child(self) -> None:
+        self.opening = RLock()  # the old one may belong to a thread that is not here
+        self._inherit_all()
+        self.enlist()
+
+
+def identity(name: str) -> tuple[int, int] | None:
+    """Tell the segment of an arena from a later one of the same name; None if there is none."""
+    try:
+        found = os.stat(f"{DIRECTORY}/shoal.{name}")  # noqa: PTH116 - pathlib is slow to import
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -1,0 +1,72 @@
+"""What a store tells about its entries and itself. Frozen; built afresh by each call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+__all__ = ["Metadata", "NamespaceStats", "Stats", "utc"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def utc(microseconds: int) -> datetime:
+    """The moment this many microseconds after 1970 began."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """An entry without its value. Times are aware, in UTC."""
+
+    size: int
+    """Bytes of the encoded value."""
+    created_at: datetime
+    modified_at: datetime
+    expires_at: datetime | None
+    """None: never."""
+    version: int
+    """Grows with each write of the entry."""
+    type: str
+    """What kind of value it is: "int", "str", "list", "array"..."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceStats:
+    """What one namespace holds, and its settings."""
+
+    entries: int
+    """Without expired ones."""
+    bytes: int
+    """Of keys and encoded values."""
+    max_keys: int
+    """0: no limit."""
+    ttl: float | None
+    """Seconds that an entry lives if nothing else is said; None: it never expires."""
+    eviction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a whole store holds, and what all its processes have done with it."""
+
+    capacity: int
+    """The cap in bytes; 0: none."""
+    used: int
+    """Bytes in use."""
+    entries: int
+    """In all namespaces."""
+    hits: int
+    misses: int
+    sets: int
+    deletes: int
+    expired: int
+    evicted: int
+    retries: int
+    """Reads that had to be repeated because somebody wrote meanwhile."""
+    lock_waits: int
+    recoveries: int
+    """Repairs after the death of a process that was writing."""
+    processes: int
+    """Attached now."""
+    namespaces: dict[str, NamespaceStats] = field(default_factory=dict)

@@ -1,0 +1,220 @@
+/* The table of processes: who is attached, who lives, what is left of the dead. */
+#include <fcntl.h>
+
+#include "fixture.h"
+#include "lock.h"
+#include "process.h"
+
+static void each_open_handle_has_a_slot_of_its_own(void)
+{
+    shoal_arena *a = arena_new("slots", MIB), *b = arena_attach("slots", 'w'), *c = arena_attach("slots", 'c');
+    CHECK(a->slot != b->slot && b->slot != c->slot && a->slot != c->slot);
+    CHECK_EQ(stats_of(a).processes, 3u);
+    uint32_t freed = b->slot;
+    shoal_close(b);
+    CHECK_EQ(stats_of(a).processes, 2u);
+    b = arena_attach("slots", 'w');
+    CHECK_EQ(b->slot, freed);
+    shoal_close(b);
+    shoal_close(c);
+    CHECK(!process_others(a));
+    ARENA_END(a);
+}
+
+static void a_new_tenant_has_a_new_generation(void)
+{
+    shoal_arena *a = arena_new("tenant", MIB), *b;
+    uint32_t last = 0;
+    for (int i = 0; i < 5; i++) {
+        b = arena_attach("tenant", 'w');
+        uint32_t generation = (uint32_t)(b->me->state >> 32);
+        CHECK(generation != 0 && generation != last);
+        CHECK(process_alive(a, b->slot, generation));
+        CHECK(!process_alive(a, b->slot, generation - 1));
+        CHECK(!process_alive(a, b->slot, generation + 1));
+        uint32_t slot = b->slot;
+        shoal_close(b);
+        CHECK(!process_alive(a, slot, generation));
+        last = generation;
+    }
+    CHECK(!process_alive(a, PROCESS_MAX, 1));
+    CHECK(!process_alive(a, UINT32_MAX, 1));
+    ARENA_END(a);
+}
+
+static void a_killed_process_is_dead_and_a_stopped_one_is_not(void)
+{
+    shoal_arena *a = arena_new("killed", MIB);
+    int ready[2];
+    char byte;
+    REQUIRE(pipe(ready) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        shoal_after_fork(a);
+        REQUIRE_CHILD(process_ready(a) == SHOAL_OK);
+        REQUIRE_CHILD(write(ready[1], &a->slot, 4) == 4);
+        for (;;)
+            pause();
+    }
+    uint32_t slot = 0;
+    REQUIRE(read(ready[0], &slot, 4) == 4);
+    uint32_t generation = (uint32_t)(a->slots[slot].state >> 32);
+    CHECK(slot != a->slot);
+    CHECK(process_others(a));
+    CHECK(process_alive(a, slot, generation));
+    kill(pid, SIGSTOP);
+    CHECK(process_alive(a, slot, generation));
+    CHECK_EQ(stats_of(a).processes, 2u);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    CHECK(!process_alive(a, slot, generation));
+    CHECK(!process_others(a));
+    CHECK_EQ(stats_of(a).processes, 1u);
+    CHECK_EQ((uint32_t)a->slots[slot].state, (uint32_t)SLOT_USED);
+    process_reap(a);
+    CHECK_EQ((uint32_t)a->slots[slot].state, (uint32_t)SLOT_FREE);
+    process_reap(a);
+    (void)byte;
+    close(ready[0]);
+    close(ready[1]);
+    ARENA_END(a);
+}
+
+/* The pid of a dead process is reused by somebody else: the claim (or the start time) tells. */
+static void a_reused_pid_is_not_mistaken(void)
+{
+    shoal_arena *a = arena_new("pid", MIB), *b = arena_attach("pid", 'w');
+    process_slot *slot = &a->slots[b->slot];
+    uint32_t index = b->slot, generation = (uint32_t)(slot->state >> 32);
+    shoal_close(b);
+    slot->state = (uint64_t)generation << 32 | SLOT_USED; /* as one leaves it that was killed */
+    slot->pid = (uint64_t)getpid();
+    slot->start_time = 1;
+    CHECK(!process_alive(a, index, generation));
+    process_reap(a);
+    CHECK_EQ((uint32_t)slot->state, (uint32_t)SLOT_FREE);
+    ARENA_END(a);
+}
+
+static void a_forked_child_takes_its_own_slot_at_its_first_call(void)
+{
+    shoal_arena *a = arena_new("fork", MIB);
+    shoal_namespace ns = ns_default(a);
+    REQUIRE(put(a, &ns, "key", "parent") == SHOAL_OK);
+    pid_t pid = fork();
+    if (pid == 0) {
+        uint32_t parent = a->slot;
+        shoal_after_fork(a);
+        REQUIRE_CHILD(a->me == NULL);
+        REQUIRE_CHILD(strcmp(get_text(a, &ns, "key"), "parent") == 0);
+        REQUIRE_CHILD(a->me != NULL && a->slot != parent);
+        REQUIRE_CHILD(put(a, &ns, "key", "child") == SHOAL_OK);
+        shoal_close(a);
+        _exit(0);
+    }
+    CHECK(child_ok(pid));
+    CHECK_TEXT(get_text(a, &ns, "key"), "child");
+    CHECK_EQ(stats_of(a).processes, 1u);
+    CHECK(arena_exists("fork"));
+    ARENA_END(a);
+}
+
+/* The parent is gone, the child works on: the parent's claim must not have gone over to it. */
+static void a_dead_parent_does_not_live_on_in_its_child(void)
+{
+    shoal_arena *a = arena_new("parent", MIB);
+    int slots[2], go[2];
+    REQUIRE(pipe(slots) == 0 && pipe(go) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        shoal_after_fork(a);
+        REQUIRE_CHILD(process_ready(a) == SHOAL_OK);
+        uint64_t mine = a->lock_word;
+        if (fork() == 0) { /* the grandchild; it may well take the slot of the dead */
+            char byte;
+            shoal_after_fork(a);
+            REQUIRE_CHILD(process_ready(a) == SHOAL_OK);
+            REQUIRE_CHILD(write(slots[1], &mine, sizeof mine) == sizeof mine);
+            REQUIRE_CHILD(read(go[0], &byte, 1) == 1);
+            shoal_close(a);
+            _exit(0);
+        }
+        _exit(0); /* holding its slot */
+    }
+    uint64_t parent = 0;
+    CHECK(child_ok(pid));
+    REQUIRE(read(slots[0], &parent, sizeof parent) == sizeof parent);
+    CHECK(lock_abandoned(a, parent));
+    CHECK_EQ(stats_of(a).processes, 2u);
+    REQUIRE(write(go[1], "x", 1) == 1);
+    for (int i = 0; i < 2; i++)
+        close(slots[i]), close(go[i]);
+    while (stats_of(a).processes != 1)
+        sleep_until(shoal_clock_mono_ns() + MILLISECOND);
+    ARENA_END(a);
+}
+
+static void the_table_can_be_full(void)
+{
+#ifdef SHOAL_LINUX
+    shoal_arena *a = arena_new("many", MIB), *b = NULL;
+    /* Somebody who holds the claims of all other slots; where they lie is os_linux.c's choice. */
+    int fd = open(arena_path("many"), O_RDWR);
+    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = ((off_t)1 << 52) + CLAIM_SLOTS + 1, .l_len = PROCESS_MAX - 1};
+    REQUIRE(fd >= 0 && fcntl(fd, F_OFD_SETLK, &all) == 0);
+    CHECK_STATUS(arena_open("many", 'w', 0, &b), SHOAL_FULL_PROCESSES);
+    CHECK(b == NULL);
+    close(fd);
+    CHECK_STATUS(arena_open("many", 'w', 0, &b), SHOAL_OK);
+    shoal_close(b);
+    ARENA_END(a);
+#else
+    SKIP("slots are claimed without claims here");
+#endif
+}
+
+static void counters_add_up_over_processes_and_outlive_them(void)
+{
+    shoal_arena *a = arena_new("counters", MIB);
+    shoal_namespace ns = ns_default(a);
+    REQUIRE(put(a, &ns, "key", "v") == SHOAL_OK);
+    shoal_stats before = stats_of(a);
+    for (int i = 0; i < 3; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            shoal_after_fork(a);
+            for (int k = 0; k < 10; k++) {
+                get_text(a, &ns, "key");
+                get_text(a, &ns, "absent");
+            }
+            REQUIRE_CHILD(put(a, &ns, "other", "v") == SHOAL_OK);
+            REQUIRE_CHILD(del(a, &ns, "other") == SHOAL_OK);
+            _exit(0); /* without leaving */
+        }
+        CHECK(child_ok(pid));
+    }
+    shoal_stats after = stats_of(a);
+    CHECK_EQ(after.hits - before.hits, 30u);
+    CHECK_EQ(after.misses - before.misses, 30u);
+    CHECK_EQ(after.sets - before.sets, 3u);
+    CHECK_EQ(after.deletes - before.deletes, 3u);
+    shoal_meta meta; /* a stat is no use of the value */
+    CHECK_STATUS(shoal_peek(a, &ns, "key", 3, NULL, 0, 0, &meta, WAIT), SHOAL_OK);
+    CHECK_EQ(stats_of(a).hits, after.hits);
+    ARENA_END(a);
+}
+
+static int tests(void)
+{
+    RUN(each_open_handle_has_a_slot_of_its_own);
+    RUN(a_new_tenant_has_a_new_generation);
+    RUN(a_killed_process_is_dead_and_a_stopped_one_is_not);
+    RUN(a_reused_pid_is_not_mistaken);
+    RUN(a_forked_child_takes_its_own_slot_at_its_first_call);
+    RUN(a_dead_parent_does_not_live_on_in_its_child);
+    RUN(the_table_can_be_full);
+    RUN(counters_add_up_over_processes_and_outlive_them);
+    return check_report();
+}
+
+int main(void) { return fixture_main(tests); }
