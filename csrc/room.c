@@ -100,6 +100,8 @@ shoal_status sweep_all(shoal_arena *a, const uint32_t *only, uint64_t *removed, 
     if (!only)
         process_reap(a, w);
     for (uint32_t s = 0; s < a->nshards; s++) {
+        if (only && !sweep_due(head_of(a, *only, s), os_mono_ns()))
+            continue;
         shoal_status status = shard_lock(a, s, w);
         if (status != SHOAL_OK)
             return status;

@@ -125,16 +125,24 @@ static shoal_status add_segment(shoal_arena *a, uint32_t shard_index, uint64_t i
     return SHOAL_OK;
 }
 
+shoal_status table_ready(shoal_arena *a, uint32_t shard_index, waiting *w)
+{
+    shard *sh = &a->shards[shard_index];
+    if (likely(load_relaxed(&sh->nbuckets) != 0))
+        return SHOAL_OK;
+    shoal_status status = add_segment(a, shard_index, 0, w);
+    if (status == SHOAL_OK)
+        store_release(&sh->nbuckets, 1);
+    return status;
+}
+
 shoal_status table_insert(shoal_arena *a, uint32_t shard_index, uint64_t slot_word, waiting *w)
 {
     shard *sh = &a->shards[shard_index];
+    shoal_status status = table_ready(a, shard_index, w);
+    if (status != SHOAL_OK)
+        return status;
     uint64_t n = load_relaxed(&sh->nbuckets);
-    if (unlikely(n == 0)) {
-        shoal_status status = add_segment(a, shard_index, 0, w);
-        if (status != SHOAL_OK)
-            return status;
-        store_release(&sh->nbuckets, n = 1);
-    }
     bucket *head = bucket_at(a, sh, bucket_index(slot_word >> TAG_SHIFT, n)), *in;
     bool bad = false;
     int hops = 0;
@@ -150,7 +158,7 @@ shoal_status table_insert(shoal_arena *a, uint32_t shard_index, uint64_t slot_wo
             }
     if (in || bad)
         return corrupt(a, "table: chain leaves the arena or has a cycle");
-    shoal_status status = new_overflow(a, shard_index, &in, w);
+    status = new_overflow(a, shard_index, &in, w);
     if (status != SHOAL_OK)
         return status;
     store_relaxed(&in->slots[0], slot_word);

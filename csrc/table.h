@@ -91,6 +91,8 @@ shoal_status table_find(shoal_arena *a, const lookup *key, place *p);
 /* The place of a block that is known to be in the table. Not there: CORRUPT. */
 shoal_status table_find_ref(shoal_arena *a, uint32_t shard_index, uint64_t bucket_hash, uint64_t ref, place *p);
 
+/* Give the shard its first bucket, if it has none. Statuses of pages_take. */
+shoal_status table_ready(shoal_arena *a, uint32_t shard_index, waiting *w);
 /* Put a slot for a new key. Statuses of pages_take. */
 shoal_status table_insert(shoal_arena *a, uint32_t shard_index, uint64_t slot_word, waiting *w);
 /* Let the slot point elsewhere: the one store that publishes. */

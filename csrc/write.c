@@ -278,8 +278,10 @@ static shoal_status prepare(shoal_arena *a, writing *x)
     shoal_status status = shard_lock(a, s, &x->w);
     if (status != SHOAL_OK)
         return status;
-    uint64_t ref;
-    status = slab_take(a, s, x->prepared_bytes, &ref, &x->w);
+    uint64_t ref = 0;
+    status = table_ready(a, s, &x->w); /* first, or its pages would stand in the way of the next large value for ever */
+    if (status == SHOAL_OK)
+        status = slab_take(a, s, x->prepared_bytes, &ref, &x->w);
     if (status == SHOAL_OK) {
         status = pins_add(a, s, ref, &x->pin);
         uint64_t page = page_of(a, ref << REF_SHIFT);
@@ -295,7 +297,7 @@ static shoal_status prepare(shoal_arena *a, writing *x)
         return status;
     block *b = (block *)(a->base + (ref << REF_SHIFT));
     entry e = {.flags = x->prepared_flags, .key_size = x->key.key_size};
-    memcpy((uint8_t *)b + entry_key_at(e.flags), x->key.key, x->key.key_size);
+    racing_write((uint8_t *)b + entry_key_at(e.flags), x->key.key, x->key.key_size);
     if (e.flags & BLOCK_EXPIRES)
         store_relaxed(entry_expires(b), 0);
     fill_value((uint8_t *)b + entry_value_at(&e, ref), &x->args);
@@ -326,9 +328,15 @@ static shoal_status make_room(shoal_arena *a, writing *x, shoal_status why, int 
         if (status != SHOAL_OK || gone || !only)
             return status;
     }
-    if (load_relaxed(&a->records[x->ns->id].eviction) != SHOAL_EVICT_SIEVE)
+    const namespace_record *record = &a->records[x->ns->id];
+    if (load_relaxed(&record->eviction) != SHOAL_EVICT_SIEVE)
         return why;
-    uint64_t least = why == SHOAL_FULL_KEYS ? 1 : 1ull << (round < 12 ? round + 2 : 14);
+    /* Ever more, so that in the end everything goes for a value that needs it; of keys as many as are over the limit. */
+    uint64_t least = 1ull << (round < 38 ? round + 2 : 40);
+    if (only) {
+        uint64_t total = load_relaxed(&record->total), limit = load_relaxed(&record->max_keys);
+        least = total > limit ? total - limit + 1 : 1;
+    }
     shoal_status status = evict(a, x->ns, least, &gone, &x->w);
     if (status == SHOAL_OK && gone == 0)
         return why;

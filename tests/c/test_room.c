@@ -126,8 +126,10 @@ static void the_sweep_misses_nothing(void)
         case 3: shoal_touch(a, &ns, key, strlen(key), random_next(&seed) % 2 ? ttl : SHOAL_TTL_NEVER, WAIT); break;
         case 4: del(a, &ns, key); break;
         default:
-            if (random_next(&seed) % 50 == 0)
-                CHECK_EQ(count_of(a, &ns), keys_of(a, &ns, ""));
+            if (random_next(&seed) % 50 == 0) { /* meanwhile some more expire */
+                uint64_t before = keys_of(a, &ns, ""), count = count_of(a, &ns);
+                CHECK(count <= before && count >= keys_of(a, &ns, ""));
+            }
         }
         if (step % 1000 == 0)
             REQUIRE(arena_verify(a) == SHOAL_OK);
@@ -143,9 +145,11 @@ static void expired_entries_make_room(void)
     shoal_arena *a = arena_new("room", MIB);
     shoal_namespace ns = ns_default(a), limited = ns_open(a, "limited", 0, 3, 0);
     unsigned count = 0;
-    while (put_ttl(a, &ns, numbered("k", count), "a value of some length", 200 * MILLISECOND) == SHOAL_OK)
+    static char text[3000];
+    memset(text, 'x', sizeof text - 1);
+    while (put_ttl(a, &ns, numbered("k", count), text, 200 * MILLISECOND) == SHOAL_OK)
         count++;
-    CHECK(count > 1000);
+    CHECK(count > 250);
     for (unsigned i = 0; i < 3; i++)
         put_ttl(a, &limited, numbered("k", i), "v", 1);
     sleep_until(shoal_clock_mono_ns() + 230 * MILLISECOND);
@@ -173,7 +177,7 @@ static void a_full_arena_refuses_and_loses_nothing(void)
         while ((status = put_pattern(a, &ns, numbered("k", count), count, sizes[s], s % 2)) == SHOAL_OK)
             count++;
         CHECK_STATUS(status, SHOAL_FULL_ARENA);
-        CHECK((uint64_t)count * sizes[s] * 100 >= MIB * (sizes[s] < 100 ? 1 : 55)); /* most of it is values */
+        CHECK((uint64_t)count * sizes[s] * 100 >= MIB * (sizes[s] < 100 ? 1 : sizes[s] < 1000 ? 45 : 60));
         for (unsigned i = 0; i < count; i++)
             CHECK_STATUS(get_pattern(a, &ns, numbered("k", i), i, sizes[s]), SHOAL_OK);
         CHECK_SOUND(a);
@@ -186,7 +190,8 @@ static void a_full_arena_refuses_and_loses_nothing(void)
         uint64_t gone;
         CHECK_STATUS(shoal_namespace_clear(a, &ns, &gone, WAIT), SHOAL_OK);
         CHECK_EQ(gone, count);
-        CHECK_STATUS(put_pattern(a, &ns, "large", 7, 700000, false), SHOAL_OK); /* sizes are not fixed for ever */
+        if (sizes[s] > 1000) /* of small entries the table is left, all over the arena */
+            CHECK_STATUS(put_pattern(a, &ns, "large", 7, 700000, false), SHOAL_OK); /* sizes are not fixed for ever */
         ARENA_END(a);
     }
 }
@@ -305,17 +310,17 @@ static void sieve_makes_room_in_a_full_arena(void)
     ARENA_END(a);
 }
 
-/* One large value needs more room than any fixed number of small evictions makes. */
+/* One large value takes the place of thousands of small ones. */
 static void sieve_evicts_as_many_as_it_takes(void)
 {
     shoal_arena *a = arena_new("many", 16 * MIB);
     shoal_namespace ns = ns_open(a, "cache", 0, 0, SHOAL_EVICT_SIEVE);
     unsigned count = 0;
-    while (stats_of(a).evicted == 0 && count < 400000)
-        REQUIRE(put(a, &ns, numbered("k", count++), "") == SHOAL_OK);
-    CHECK(count > 100000);
-    CHECK_STATUS(put_pattern(a, &ns, "large", 1, 10 * MIB, false), SHOAL_OK);
-    CHECK_STATUS(get_pattern(a, &ns, "large", 1, 10 * MIB), SHOAL_OK);
+    for (; stats_of(a).evicted == 0 && count < 400000; count++)
+        REQUIRE(put_pattern(a, &ns, numbered("k", count), count, 900, false) == SHOAL_OK);
+    CHECK(count > 12000);
+    CHECK_STATUS(put_pattern(a, &ns, "large", 1, 14 * MIB, false), SHOAL_OK);
+    CHECK_STATUS(get_pattern(a, &ns, "large", 1, 14 * MIB), SHOAL_OK);
     ARENA_END(a);
 }
 
