@@ -19,7 +19,7 @@ VERSIONS ?= 3.11 3.12 3.13
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 REQUIREMENTS := $(BIN)/python tools/requirements.py
-SOURCES := setup.py $(wildcard csrc/*.[ch] csrc/include/*.h src/shoal/*.pyx src/shoal/*.pxd)
+SOURCES := setup.py $(wildcard csrc/*.[ch] csrc/include/*.h src/shoal/*.pyx src/shoal/*.pxd src/shoal/core/*.pxi)
 
 .PHONY: help
 help: ## this list

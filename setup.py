@@ -74,10 +74,11 @@ class BuildCore(build_ext):
         return subprocess.run(command, input=program, text=True, capture_output=True, check=False).returncode == 0
 
 
+headers = sorted(map(str, Path("csrc").rglob("*.h")))
 core = Extension(
     "shoal._core",
     sources=["src/shoal/_core.pyx", *sorted(map(str, Path("csrc").glob("*.c")))],
-    depends=[*sorted(map(str, Path("csrc").rglob("*.h"))), *sorted(map(str, Path("src/shoal").glob("*.pxd")))],
+    depends=[*headers, "src/shoal/_capi.pxd", *sorted(map(str, Path("src/shoal/core").glob("*.pxi")))],
     include_dirs=["csrc", "csrc/include"],
     extra_compile_args=compile_args,
     extra_link_args=instrument,

@@ -299,10 +299,12 @@ static void punch_if_many(shoal_arena *a, uint64_t page)
         punch(a, page, length);
 }
 
-void pages_give(shoal_arena *a, uint64_t page)
+uint64_t pages_give(shoal_arena *a, uint64_t page)
 {
     uint64_t frontier = frontier_of(a), state;
-    if (page < frontier && page_walk(a, page, frontier, &state) && page_kind(state) != PAGE_FREE) {
+    if (page >= frontier || !page_walk(a, page, frontier, &state))
+        return frontier;
+    if (page_kind(state) != PAGE_FREE) {
         store_relaxed(&a->header->used, load_relaxed(&a->header->used) - page_length(state));
         store_relaxed(&a->map[page].aux, 0);
         store_release(&a->map[page].state, page_state(PAGE_FREE, page_flags(state) & PAGE_TOUCHED, 0, page_length(state)));
@@ -317,6 +319,7 @@ void pages_give(shoal_arena *a, uint64_t page)
         }
         bin_add(a, page);
     }
+    return page + page_length(load_relaxed(&a->map[page].state));
 }
 
 shoal_status pages_trim(shoal_arena *a, waiting *w)

@@ -28,8 +28,8 @@ shoal_status pages_take(shoal_arena *a, uint64_t count, uint32_t kind, uint32_t 
 /* The page lock, for what must see or change several runs at one instant. The caller's w is not used up by it: no hook. */
 shoal_status pages_lock(shoal_arena *a, const waiting *w);
 static inline void pages_unlock(shoal_arena *a) { lock_drop(&a->header->page_lock); }
-/* Free the run that begins at `page`, under the page lock. */
-void pages_give(shoal_arena *a, uint64_t page);
+/* Free the run that begins at `page`, under the page lock. Where a walk goes on: after the free run that it is part of now. */
+uint64_t pages_give(shoal_arena *a, uint64_t page);
 /* Give the memory of all free punchable runs back. */
 shoal_status pages_trim(shoal_arena *a, waiting *w);
 /* The state of the run's head, checked: kind, owner and bounds. 0 if it is not such a head. */

@@ -31,7 +31,7 @@ static bool mark(shoal_arena *a, marks *m, uint64_t ref)
 static bool marked(const shoal_arena *a, const marks *m, uint64_t ref)
 {
     uint64_t offset = ref << REF_SHIFT, page = page_of(a, offset), bit = (offset & (PAGE_SIZE - 1)) / 16;
-    return m->pages[page] && ((*m->pages[page])[bit / 64] >> (bit % 64) & 1);
+    return page < m->frontier && m->pages[page] && ((*m->pages[page])[bit / 64] >> (bit % 64) & 1);
 }
 
 static void marks_free(marks *m)
@@ -144,17 +144,20 @@ static bool mark_directory(shoal_arena *a, const shard *sh, marks *m)
 static bool recover_runs(shoal_arena *a, uint32_t shard_index, const marks *m)
 {
     shard *sh = &a->shards[shard_index];
-    uint64_t state;
+    uint64_t state, next, frontier = load_acquire(&a->header->frontier); /* others may have moved it since the marks were made */
+    if (frontier > a->pages)
+        return false;
     slab_reset(sh);
-    for (uint64_t page = 0; page < m->frontier; page += page_length(state)) {
-        if (!page_walk(a, page, m->frontier, &state))
+    for (uint64_t page = 0; page < frontier; page = next) {
+        if (!page_walk(a, page, frontier, &state))
             return false;
+        next = page + page_length(state);
         if (page_shard(state) != shard_index || page_kind(state) == PAGE_FREE)
             continue;
         uint64_t ref = ref_of(a, page_at(a, page));
         if (page_kind(state) == PAGE_TABLE) {
             if (!marked(a, m, ref))
-                pages_give(a, page);
+                next = pages_give(a, page);
             continue;
         }
         if (page_kind(state) == PAGE_LARGE) {
@@ -162,7 +165,7 @@ static bool recover_runs(shoal_arena *a, uint32_t shard_index, const marks *m)
             bool reached = marked(a, m, ref);
             store_relaxed(&a->map[page].aux, pins | (reached ? 0 : PAGE_ORPHAN));
             if (!reached && pins == 0)
-                pages_give(a, page);
+                next = pages_give(a, page);
             continue;
         }
         uint32_t c = slab_run_class(&a->map[page]);

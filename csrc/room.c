@@ -128,8 +128,8 @@ shoal_status sweep_all(shoal_arena *a, const uint32_t *only, uint64_t *removed, 
     return SHOAL_OK;
 }
 
-/* In one shard: until an entry is evicted or the hand is past the newest. */
-static shoal_status evict_here(shoal_arena *a, uint32_t shard_index, const shoal_namespace *ns, bool *done, waiting *w)
+/* In one shard: until an entry is evicted or the hand is past the newest. `forgive`: what was visited is passed over. */
+static shoal_status evict_here(shoal_arena *a, uint32_t shard_index, const shoal_namespace *ns, bool forgive, bool *done, waiting *w)
 {
     namespace_head *nh = head_of(a, ns->id, shard_index);
     place p;
@@ -140,7 +140,7 @@ static shoal_status evict_here(shoal_arena *a, uint32_t shard_index, const shoal
         shoal_status status = listed(a, shard_index, ns->id, ns->uid, nh->hand, &p);
         if (status != SHOAL_OK)
             return status;
-        if (p.word & SLOT_VISITED) {
+        if (forgive && (p.word & SLOT_VISITED)) {
             /* Only readers touch this bit besides, and only to set it: nothing to lose. */
             store_relaxed(&p.in->slots[p.slot], p.word & ~SLOT_VISITED);
             nh->hand = p.e.prev;
@@ -160,15 +160,16 @@ static shoal_status evict_here(shoal_arena *a, uint32_t shard_index, const shoal
 shoal_status evict(shoal_arena *a, const shoal_namespace *ns, uint64_t count, uint64_t *evicted, waiting *w)
 {
     namespace_record *record = &a->records[ns->id];
-    /* One round may only clear visited bits, the next then evicts. */
-    for (uint32_t misses = 0; count > 0 && misses < 2 * a->nshards + 1;) {
+    /* One round may only clear visited bits, the next then evicts; a third forgives nothing, because readers may visit
+     * faster than the hand moves. */
+    for (uint32_t misses = 0; count > 0 && misses < 3 * a->nshards;) {
         uint32_t s = (uint32_t)load_relaxed(&record->hand) % a->nshards;
         bool done = false;
         if (load_relaxed(&head_of(a, ns->id, s)->count) != 0) {
             shoal_status status = shard_lock(a, s, w);
             if (status != SHOAL_OK)
                 return status;
-            status = load_relaxed(&record->uid) == ns->uid ? evict_here(a, s, ns, &done, w) : SHOAL_STALE;
+            status = load_relaxed(&record->uid) == ns->uid ? evict_here(a, s, ns, misses < 2 * a->nshards, &done, w) : SHOAL_STALE;
             shard_unlock(a, s);
             if (status != SHOAL_OK)
                 return status;

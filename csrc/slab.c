@@ -95,12 +95,15 @@ void slab_free_run(shoal_arena *a, uint32_t shard_index, uint64_t page)
 void slab_reclaim(shoal_arena *a, uint32_t shard_index)
 {
     shard *sh = &a->shards[shard_index];
-    uint64_t frontier = load_acquire(&a->header->frontier), state;
-    if (likely(sh->limbo == 0) || frontier > a->pages || pages_lock(a, &at_once) != SHOAL_OK)
+    uint64_t state;
+    if (likely(sh->limbo == 0) || pages_lock(a, &at_once) != SHOAL_OK)
         return;
-    for (uint64_t page = 0; page < frontier && page_walk(a, page, frontier, &state); page += page_length(state))
-        if (page_kind(state) == PAGE_LARGE && page_shard(state) == shard_index && load_relaxed(&a->map[page].aux) == PAGE_ORPHAN)
-            pages_give(a, page);
+    uint64_t frontier = load_acquire(&a->header->frontier);
+    frontier = frontier <= a->pages ? frontier : 0;
+    for (uint64_t page = 0; page < frontier && page_walk(a, page, frontier, &state);) {
+        bool left = page_kind(state) == PAGE_LARGE && page_shard(state) == shard_index && load_relaxed(&a->map[page].aux) == PAGE_ORPHAN;
+        page = left ? pages_give(a, page) : page + page_length(state);
+    }
     sh->limbo = 0;
     pages_unlock(a);
 }

@@ -1,5 +1,6 @@
 #include "table.h"
 
+#define SEGMENT_RUN_MAX 32u /* segments in one run at most */
 #define LOAD_PERCENT 82 /* of head slots; above, a bucket is split per insert */
 
 bool table_matches(shoal_arena *a, const lookup *key, const block *b, entry *e)
@@ -94,6 +95,31 @@ static void link_overflow(shoal_arena *a, bucket *head, bucket *extra)
     store_relaxed(&head->word, (word & ~OVERFLOW_MASK) | (uint64_t)((uint8_t *)extra - a->base) >> 6);
 }
 
+/* Of pages that stale readers may still look at. */
+static void zero(uint8_t *at, size_t size)
+{
+    static const uint8_t zeros[PAGE_SIZE];
+    for (; size >= PAGE_SIZE; at += PAGE_SIZE, size -= PAGE_SIZE)
+        racing_write(at, zeros, PAGE_SIZE);
+}
+
+static bool is_full(shoal_status status) { return status == SHOAL_FULL_ARENA || status == SHOAL_FULL_SYSTEM; }
+
+/* A run of segments for `segment` and the next ones, half as many as there are: segments stay for ever, so the fewer
+ * places they lie in, the larger the runs that entries leave between them. *count: how many the run holds. */
+static shoal_status take_segments(shoal_arena *a, uint32_t shard_index, uint64_t segment, uint64_t *page, uint64_t *count, waiting *w)
+{
+    uint64_t most = DIRECTORY_FANOUT - segment % DIRECTORY_FANOUT;
+    *count = segment < 4 ? 1 : segment / 2 < SEGMENT_RUN_MAX ? segment / 2 : SEGMENT_RUN_MAX;
+    *count = *count < most ? *count : most;
+    shoal_status status = pages_take(a, *count * SEGMENT_PAGES, PAGE_TABLE, shard_index, page, w);
+    if (is_full(status) && *count > 1) {
+        *count = 1;
+        status = pages_take(a, SEGMENT_PAGES, PAGE_TABLE, shard_index, page, w);
+    }
+    return status;
+}
+
 /* The table's first bucket, or one more segment when the next bucket begins one. */
 static shoal_status add_segment(shoal_arena *a, uint32_t shard_index, uint64_t index, waiting *w)
 {
@@ -106,7 +132,7 @@ static shoal_status add_segment(shoal_arena *a, uint32_t shard_index, uint64_t i
         shoal_status status = pages_take(a, 1, PAGE_TABLE, shard_index, &page, w);
         if (status != SHOAL_OK)
             return status;
-        memset(page_at(a, page), 0, PAGE_SIZE);
+        zero(page_at(a, page), PAGE_SIZE);
         fence_release();
         store_relaxed32(slot, (uint32_t)page + 1);
     }
@@ -115,12 +141,15 @@ static shoal_status add_segment(shoal_arena *a, uint32_t shard_index, uint64_t i
         return corrupt(a, "table: directory leaves the arena");
     uint32_t *entry_word = (uint32_t *)page_at(a, directory) + segment % DIRECTORY_FANOUT;
     if (*entry_word == 0) {
-        shoal_status status = pages_take(a, SEGMENT_PAGES, PAGE_TABLE, shard_index, &page, w);
+        uint64_t count;
+        shoal_status status = take_segments(a, shard_index, segment, &page, &count, w);
         if (status != SHOAL_OK)
             return status;
-        memset(page_at(a, page), 0, (size_t)SEGMENT_PAGES << PAGE_SHIFT);
+        zero(page_at(a, page), count * SEGMENT_PAGES << PAGE_SHIFT);
         fence_release();
-        store_relaxed32(entry_word, (uint32_t)page + 1);
+        /* The first first: it keeps the run. Who dies before the rest loses that memory, no more. */
+        for (uint64_t i = 0; i < count; i++)
+            store_relaxed32(entry_word + i, (uint32_t)(page + i * SEGMENT_PAGES) + 1);
     }
     return SHOAL_OK;
 }

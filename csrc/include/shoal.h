@@ -31,7 +31,7 @@
 #define SHOAL_NAME_MAX 200u            /* bytes of an arena's or a namespace's name */
 #define SHOAL_PREFIX "shoal."          /* how the segments of arenas are named in /dev/shm */
 #define SHOAL_SIZE_MIN ((uint64_t)1 << 20)
-#define SHOAL_SIZE_MAX ((uint64_t)1020 << 30) /* references reach 1 TiB, and the arena's own tables need some of it */
+#define SHOAL_SIZE_MAX ((uint64_t)1018 << 30) /* references reach 1 TiB, and the arena's own tables need some of it */
 
 typedef enum shoal_status {
     SHOAL_OK = 0,

@@ -9,8 +9,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ._version import __version__
 from .backends import open
 from .errors import (
@@ -31,6 +29,7 @@ from .errors import (
 )
 from .store import Store
 
+TYPE_CHECKING = False  # typing is slow to import; checkers know this name
 if TYPE_CHECKING:
     from .arena import destroy, gc, list_arenas
     from .records import Metadata, NamespaceStats, Stats

@@ -83,6 +83,8 @@ cdef extern from "shoal.h" nogil:
     shoal_status shoal_unlink(shoal_arena *arena)
     shoal_status shoal_list(int (*each)(void *context, const shoal_arena_info *info) noexcept, void *context)
     shoal_status shoal_collect(const char *name, c_bool *removed)
+    c_bool shoal_is_named(const shoal_arena *arena)
+    shoal_status shoal_persist(shoal_arena *arena)
     uint32_t shoal_mode(const shoal_arena *arena)
     uint32_t shoal_owner(const shoal_arena *arena)
     uint32_t shoal_shards(const shoal_arena *arena)
@@ -147,8 +149,8 @@ cdef extern from "shoal.h" nogil:
 
     shoal_status shoal_get(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
                            void *dst, size_t skip, size_t cap, shoal_meta *meta, int64_t wait)
-    shoal_status shoal_stat(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
-                            shoal_meta *meta, int64_t wait)
+    shoal_status shoal_peek(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
+                            void *dst, size_t skip, size_t cap, shoal_meta *meta, int64_t wait)
     shoal_status shoal_put(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
                            const shoal_put_args *args, uint64_t *version, int64_t wait)
     shoal_status shoal_delete(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
 
 from .errors import (
     AccessDenied,
@@ -17,17 +16,23 @@ from .errors import (
     StoreNotFound,
 )
 
+TYPE_CHECKING = False  # typing is slow to import; checkers know this name
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = ["DIRECTORY", "FAILURES", "failure"]
 
 DIRECTORY = "/dev/shm"  # noqa: S108 - where segments lie, not a place for files of ours
 """Where segments lie on Linux."""
 
 
-class _Failure(NamedTuple):
-    kind: type[Exception]
-    message: str
-    limit: str | None = None
-    """Which of the facts is the exception's limit."""
+class _Failure:
+    __slots__ = ("kind", "limit", "message")
+
+    def __init__(self, kind: type[Exception], message: str, limit: str | None = None) -> None:
+        self.kind = kind
+        self.message = message
+        self.limit = limit  # which of the facts is the exception's limit
 
 
 FAILURES: dict[str, _Failure] = {

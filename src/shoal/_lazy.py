@@ -7,7 +7,10 @@ and datetime, which take longer to import than all the rest together.
 from __future__ import annotations
 
 import sys
-from typing import Any
+
+TYPE_CHECKING = False  # typing is slow to import; checkers know this name
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__: list[str] = []
 

@@ -6,14 +6,12 @@ import atexit
 import os
 import sys
 from _thread import RLock
-from typing import TYPE_CHECKING
 
-from ._failures import DIRECTORY
-
+TYPE_CHECKING = False  # typing is slow to import; checkers know this name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Lifetime", "identity"]
+__all__ = ["Lifetime"]
 
 
 class Lifetime:
@@ -61,12 +59,3 @@ class Lifetime:
         self.opening = RLock()  # the old one may belong to a thread that is not here
         self._inherit_all()
         self.enlist()
-
-
-def identity(name: str) -> tuple[int, int] | None:
-    """Tell the segment of an arena from a later one of the same name; None if there is none."""
-    try:
-        found = os.stat(f"{DIRECTORY}/shoal.{name}")  # noqa: PTH116 - pathlib is slow to import
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

@@ -10,20 +10,21 @@ from __future__ import annotations
 import os
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _core
 from .errors import InvalidValue, KeyNotFound, StoreClosed
 from .options import DEFAULT, Options, check_name, make_url, parse_eviction, parse_max_keys, parse_ttl
 from .store import Store
 
+TYPE_CHECKING = False  # typing is slow to import; checkers know this name
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from .options import Default, Ttl
-    from .records import Metadata, Stats
+    from .records import ArenaInfo, Metadata, Stats
 
-__all__ = ["DEFAULT_SIZE", "ArenaInfo", "ArenaStore", "destroy", "gc", "list_arenas", "open_arena"]
+__all__ = ["DEFAULT_SIZE", "ArenaStore", "destroy", "gc", "list_arenas", "open_arena"]
 
 DEFAULT_SIZE = 1 << 30
 """The cap of an arena if nothing is said, in bytes. Memory is used only as entries need it."""
@@ -87,7 +88,7 @@ class ArenaStore(_core.ArenaStore, Store):
 
     def metadata(self, key: str) -> Metadata:
         """Size, times, version and type of the entry. Raises `KeyNotFound`."""
-        found = self._stat(key, _KIND_BYTES)
+        found = self._metadata(key, _KIND_BYTES)
         if found is None:
             raise KeyNotFound(f"no such key: {key!r}", key=key, name=self.name)
         return _metadata(found)
@@ -167,28 +168,10 @@ def open_arena(options: Options) -> ArenaStore:
     return ArenaStore(options)
 
 
-class ArenaInfo(NamedTuple):
-    """An arena of this machine, as it looks from outside."""
-
-    name: str
-    capacity: int
-    """The cap in bytes."""
-    committed: int
-    """Bytes of memory that it occupies now."""
-    uid: int
-    """The user it belongs to."""
-    mode: int
-    """Its permission bits."""
-    persist: bool
-    """Stays when its last user is gone."""
-    ready: bool
-    """False: half-made, damaged, or laid out by another version of Shoal."""
-    alive: bool
-    """Some process uses it."""
-
-
 def list_arenas() -> list[ArenaInfo]:
     """The arenas of this machine, sorted by name; also those that nobody uses any more."""
+    from .records import ArenaInfo
+
     return sorted((ArenaInfo(*found) for found in _core.list_arenas()), key=lambda info: info.name)
 
 

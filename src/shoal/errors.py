@@ -21,7 +21,9 @@ None where it does not apply) and survives pickling with them.
 
 from __future__ import annotations
 
-from typing import Any
+TYPE_CHECKING = False  # typing is slow to import; checkers know this name
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = [
     "AccessDenied",

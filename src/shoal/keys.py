@@ -5,12 +5,12 @@ Backends written in Python check keys here; the arena's binding applies the same
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from .errors import InvalidKey, KeyTypeError
 
+TYPE_CHECKING = False  # typing is slow to import; checkers know this name
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
 __all__ = ["MAX_KEY_BYTES", "check_key", "check_keys"]
 

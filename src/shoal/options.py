@@ -10,15 +10,15 @@ differs from its default beats the URL's. Names of stores have 1 to 200 bytes of
 
 from __future__ import annotations
 
-from contextlib import suppress
 from enum import Enum
 from math import inf, isnan, nan
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from .errors import InvalidKey, InvalidValue, KeyTypeError
 
+TYPE_CHECKING = False  # typing is slow to import; checkers know this name
 if TYPE_CHECKING:
     from datetime import timedelta
+    from typing import Any, Final, Literal, TypeAlias
 
 __all__ = [
     "DEFAULT",
@@ -196,9 +196,11 @@ def check_name(name: Any, what: str = "store") -> str:
 def _seconds(value: Any, what: str) -> float:
     seconds = nan
     if not isinstance(value, (str, bytes, bytearray, bool)):
-        with suppress(TypeError, ValueError, OverflowError):
+        try:
             # Duck-typed, so that nobody pays for importing datetime: a timedelta, or a number.
             seconds = float(value.total_seconds() if hasattr(value, "total_seconds") else value)
+        except (TypeError, ValueError, OverflowError):
+            seconds = nan
     if isnan(seconds):
         raise InvalidValue(f"a {what} must be a number of seconds or a timedelta, not {value!r}")
     return seconds
@@ -207,22 +209,41 @@ def _seconds(value: Any, what: str) -> float:
 # ---------------------------------------------------------------------- all of open()
 
 
-class Options(NamedTuple):
-    """What `shoal.open` was asked for, checked. `DEFAULT` stands for what was neither given nor in the URL."""
+class Options:
+    """What `shoal.open` was asked for, checked. `DEFAULT` stands for what was neither given nor in the URL.
 
-    scheme: str = "shm"
-    location: str = ""
-    """The part of the URL between the scheme and the query, percent-decoded; what it means is the backend's affair."""
-    flag: str = "c"
-    size: int | None = None
-    namespace: str = "default"
-    ttl: Seconds = DEFAULT
-    max_keys: int | Default = DEFAULT
-    eviction: str | Default = DEFAULT
-    persist: bool = False
-    mode: int = 0o600
-    timeout: float = 5.0
-    allow_pickle: bool | None = None
+    `location` is the part of the URL between the scheme and the query, percent-decoded; what it means is the backend's
+    affair.
+    """
+
+    def __init__(
+        self,
+        scheme: str = "shm",
+        location: str = "",
+        *,
+        flag: str = "c",
+        size: int | None = None,
+        namespace: str = "default",
+        ttl: Seconds = DEFAULT,
+        max_keys: int | Default = DEFAULT,
+        eviction: str | Default = DEFAULT,
+        persist: bool = False,
+        mode: int = 0o600,
+        timeout: float = 5.0,
+        allow_pickle: bool | None = None,
+    ) -> None:
+        self.scheme = scheme
+        self.location = location
+        self.flag = flag
+        self.size = size
+        self.namespace = namespace
+        self.ttl = ttl
+        self.max_keys = max_keys
+        self.eviction = eviction
+        self.persist = persist
+        self.mode = mode
+        self.timeout = timeout
+        self.allow_pickle = allow_pickle
 
     @property
     def name(self) -> str | None:

@@ -16,11 +16,14 @@ where it first fits and never moved again, which is right because a star follows
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
-from typing import Any, NoReturn
 
 from .errors import PatternError
+
+TYPE_CHECKING = False  # typing is slow to import; checkers know this name
+if TYPE_CHECKING:
+    import re
+    from typing import Any, NoReturn
 
 __all__ = ["Glob"]
 
@@ -53,6 +56,8 @@ class Glob:
 
 @lru_cache(maxsize=256)
 def _compile(pattern: str) -> tuple[str, bool, re.Pattern[str]]:
+    import re
+
     # The parts between the stars, each a list of one expression per character.
     parts: list[list[str]] = [[]]
     prefix: list[str] = []
@@ -95,6 +100,8 @@ def _compile(pattern: str) -> tuple[str, bool, re.Pattern[str]]:
 
 def _class(pattern: str, start: int) -> tuple[str, int]:
     """The expression for the class that opens at `start`, and the index after its end."""
+    import re
+
     index = start + 1
     negated = pattern[index : index + 1] == "!"
     index += negated

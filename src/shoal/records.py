@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["Metadata", "NamespaceStats", "Stats", "utc"]
+__all__ = ["ArenaInfo", "Metadata", "NamespaceStats", "Stats", "utc"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -70,3 +70,24 @@ class Stats:
     processes: int
     """Attached now."""
     namespaces: dict[str, NamespaceStats] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ArenaInfo:
+    """An arena of this machine, as it looks from outside."""
+
+    name: str
+    capacity: int
+    """The cap in bytes."""
+    committed: int
+    """Bytes of memory that it occupies now."""
+    uid: int
+    """The user it belongs to."""
+    mode: int
+    """Its permission bits."""
+    persist: bool
+    """Stays when its last user is gone."""
+    ready: bool
+    """False: half-made, damaged, or laid out by another version of Shoal."""
+    alive: bool
+    """Some process uses it."""

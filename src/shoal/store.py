@@ -13,18 +13,18 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, MutableMapping, ValuesView
-from typing import TYPE_CHECKING, Any
 
 from .errors import InvalidValue, KeyNotFound
 from .keys import check_key, check_keys
 from .options import DEFAULT, KEEP, MISSING, parse_ttl
 from .patterns import Glob
 
+TYPE_CHECKING = False  # typing is slow to import; checkers know this name
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
     from types import TracebackType
-    from typing import Self
+    from typing import Any, Self
 
     from .options import Default, Keep, Seconds, Ttl
     from .records import Metadata, Stats
@@ -34,7 +34,7 @@ __all__ = ["Store"]
 _ABSENT = object()  # a default for pop() that no caller can have stored
 
 
-class StoreItems(ItemsView[str, Any]):
+class StoreItems(ItemsView[str, "Any"]):
     """Live and weakly consistent: an entry that goes away while the walk is on is left out."""
 
     __slots__ = ()
@@ -48,7 +48,7 @@ class StoreItems(ItemsView[str, Any]):
                 yield key, value
 
 
-class StoreValues(ValuesView[Any]):
+class StoreValues(ValuesView["Any"]):
     """Live and weakly consistent, as `StoreItems`."""
 
     __slots__ = ()
@@ -62,7 +62,7 @@ class StoreValues(ValuesView[Any]):
         return any(found == value for found in self)
 
 
-class Store(MutableMapping[str, Any]):
+class Store(MutableMapping[str, "Any"]):
     """A mapping from `str` to values that many threads and processes share.
 
     Values are copies: changing one that was read does not change the store; write it back, or use `modify`.

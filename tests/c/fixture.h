@@ -16,6 +16,9 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 
 #include "check.h"
 #include "os.h"
@@ -84,15 +87,29 @@ static inline bool child_ok(pid_t pid)
     return true;
 }
 
+/* A child that does not outlive its parent, whatever becomes of that. */
+static inline pid_t fork_child(void)
+{
+    fflush(NULL);
+    pid_t pid = fork();
+#ifdef __linux__
+    if (pid == 0)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
+    return pid;
+}
+
 /* Runs `tests` (which ends with check_report) in a child, so that arenas go even if it crashes. */
 static inline int fixture_main(int (*tests)(void))
 {
     snprintf(fixture_prefix, sizeof fixture_prefix, "ctest-%d-", (int)getpid());
-    fflush(NULL);
-    pid_t pid = fork();
-    if (pid == 0)
+    pid_t pid = fork_child();
+    if (pid == 0) {
+        setpgid(0, 0);
         exit(tests());
+    }
     bool ok = pid > 0 && child_ok(pid);
+    kill(-pid, SIGKILL); /* children that a failed test left behind */
     int left = fixture_segments(true);
     if (left)
         fprintf(stderr, "%d segments were left behind\n", left);

@@ -18,7 +18,7 @@ static pid_t owner_in_child(shoal_arena *a, void (*then)(shoal_arena *a))
     char byte;
     if (pipe(ready) != 0)
         return -1;
-    pid_t pid = fork();
+    pid_t pid = fork_child();
     if (pid == 0) {
         bool dead;
         shoal_after_fork(a);
@@ -226,7 +226,7 @@ static void processes_exclude_each_other(void)
     counting c = {.a = a, .sum = sum};
     pid_t pids[PARTIES];
     for (int i = 0; i < PARTIES; i++)
-        if ((pids[i] = fork()) == 0) {
+        if ((pids[i] = fork_child()) == 0) {
             shoal_after_fork(a);
             REQUIRE_CHILD(process_ready(a) == SHOAL_OK);
             REQUIRE_CHILD(count_up(&c) == NULL);

@@ -175,7 +175,7 @@ static void dropping_and_making_races_writers(void)
     int stop[2];
     REQUIRE(pipe(stop) == 0 && fcntl(stop[0], F_SETFL, O_NONBLOCK) == 0);
     for (int i = 0; i < WRITERS; i++)
-        if ((pids[i] = fork()) == 0) {
+        if ((pids[i] = fork_child()) == 0) {
             close(stop[1]);
             shoal_after_fork(a);
             write_on(a, "space", (uint64_t)i + 1, stop[0]);
@@ -211,7 +211,7 @@ static void an_entry_on_its_way_does_not_outlive_the_drop(void)
     shoal_namespace ns = ns_open(a, "space", 0, 0, 0);
     waiting w = {.wait = WAIT};
     REQUIRE(shard_lock(b, 0, &w) == SHOAL_OK); /* the writer: inside, has seen that the namespace is there */
-    pid_t pid = fork();
+    pid_t pid = fork_child();
     if (pid == 0) {
         shoal_after_fork(a);
         REQUIRE_CHILD(shoal_namespace_drop(a, &ns, WAIT) == SHOAL_OK);
@@ -249,7 +249,7 @@ static void a_drop_whose_process_died_is_finished_by_the_next(void)
     shoal_namespace ns = ns_open(a, "space", 0, 100, 0), fresh;
     for (unsigned i = 0; i < 50; i++)
         REQUIRE(put(a, &ns, numbered("k", i), "v") == SHOAL_OK);
-    pid_t pid = fork();
+    pid_t pid = fork_child();
     if (pid == 0) { /* the first steps of a drop, then dead with the lock */
         waiting w = {.wait = WAIT};
         bool dead;
@@ -383,7 +383,7 @@ static void a_limit_is_exact_with_several_processes(void)
         shoal_namespace ns = ns_open(a, numbered("space", eviction), 0, LIMIT, eviction);
         pid_t pids[PARTIES];
         for (uint64_t p = 0; p < PARTIES; p++)
-            if ((pids[p] = fork()) == 0) {
+            if ((pids[p] = fork_child()) == 0) {
                 uint64_t seed = p + 1;
                 shoal_after_fork(a);
                 for (int i = 0; i < 6000; i++) {
@@ -415,7 +415,7 @@ static void a_limit_set_beside_writers_is_exact(void)
     shoal_namespace ns = ns_default(a);
     pid_t pids[2];
     for (uint64_t p = 0; p < 2; p++)
-        if ((pids[p] = fork()) == 0) {
+        if ((pids[p] = fork_child()) == 0) {
             uint64_t seed = p + 11;
             shoal_after_fork(a);
             for (int i = 0; i < 15000; i++) {

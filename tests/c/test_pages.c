@@ -219,7 +219,7 @@ static void a_dead_owners_page_lock_is_taken_over_and_its_bins_made_anew(void)
         REQUIRE(take_held(a, 5, &pages[i]) == SHOAL_OK);
     for (int i = 0; i < 10; i += 2)
         give(a, pages[i]);
-    pid_t pid = fork();
+    pid_t pid = fork_child();
     if (pid == 0) {
         waiting w = patient();
         bool dead;

@@ -128,7 +128,7 @@ static void a_dead_processs_pins_are_reaped(void)
     shoal_namespace ns = ns_default(a);
     REQUIRE(put_pattern(a, &ns, "kept", 1, LARGE, false) == SHOAL_OK);
     REQUIRE(put_pattern(a, &ns, "deleted", 2, LARGE, false) == SHOAL_OK);
-    pid_t pid = fork();
+    pid_t pid = fork_child();
     if (pid == 0) {
         shoal_pin p, q;
         shoal_after_fork(a);
@@ -182,7 +182,7 @@ static void a_childs_copy_of_a_pin_is_the_parents(void)
     shoal_pin p;
     REQUIRE(put_pattern(a, &ns, "key", 1, LARGE, false) == SHOAL_OK);
     REQUIRE(pin(a, &ns, "key", &p) == SHOAL_OK);
-    pid_t pid = fork();
+    pid_t pid = fork_child();
     if (pid == 0) {
         shoal_pin own;
         shoal_after_fork(a);
@@ -212,7 +212,7 @@ static void a_half_made_record_harms_nobody(void)
     REQUIRE(put_pattern(a, &ns, "key", 1, LARGE, false) == SHOAL_OK);
     shoal_pin p;
     REQUIRE(pin(a, &ns, "key", &p) == SHOAL_OK);
-    pid_t pid = fork();
+    pid_t pid = fork_child();
     if (pid == 0) {
         shoal_after_fork(a);
         REQUIRE_CHILD(process_ready(a) == SHOAL_OK);

@@ -48,7 +48,7 @@ static void a_killed_process_is_dead_and_a_stopped_one_is_not(void)
     int ready[2];
     char byte;
     REQUIRE(pipe(ready) == 0);
-    pid_t pid = fork();
+    pid_t pid = fork_child();
     if (pid == 0) {
         shoal_after_fork(a);
         REQUIRE_CHILD(process_ready(a) == SHOAL_OK);
@@ -71,9 +71,9 @@ static void a_killed_process_is_dead_and_a_stopped_one_is_not(void)
     CHECK(!process_others(a));
     CHECK_EQ(stats_of(a).processes, 1u);
     CHECK_EQ((uint32_t)a->slots[slot].state, (uint32_t)SLOT_USED);
-    process_reap(a);
+    process_reap(a, &(waiting){.wait = WAIT});
     CHECK_EQ((uint32_t)a->slots[slot].state, (uint32_t)SLOT_FREE);
-    process_reap(a);
+    process_reap(a, &(waiting){.wait = WAIT});
     (void)byte;
     close(ready[0]);
     close(ready[1]);
@@ -91,7 +91,7 @@ static void a_reused_pid_is_not_mistaken(void)
     slot->pid = (uint64_t)getpid();
     slot->start_time = 1;
     CHECK(!process_alive(a, index, generation));
-    process_reap(a);
+    process_reap(a, &(waiting){.wait = WAIT});
     CHECK_EQ((uint32_t)slot->state, (uint32_t)SLOT_FREE);
     ARENA_END(a);
 }
@@ -101,7 +101,7 @@ static void a_forked_child_takes_its_own_slot_at_its_first_call(void)
     shoal_arena *a = arena_new("fork", MIB);
     shoal_namespace ns = ns_default(a);
     REQUIRE(put(a, &ns, "key", "parent") == SHOAL_OK);
-    pid_t pid = fork();
+    pid_t pid = fork_child();
     if (pid == 0) {
         uint32_t parent = a->slot;
         shoal_after_fork(a);
@@ -125,12 +125,12 @@ static void a_dead_parent_does_not_live_on_in_its_child(void)
     shoal_arena *a = arena_new("parent", MIB);
     int slots[2], go[2];
     REQUIRE(pipe(slots) == 0 && pipe(go) == 0);
-    pid_t pid = fork();
+    pid_t pid = fork_child();
     if (pid == 0) {
         shoal_after_fork(a);
         REQUIRE_CHILD(process_ready(a) == SHOAL_OK);
         uint64_t mine = a->lock_word;
-        if (fork() == 0) { /* the grandchild; it may well take the slot of the dead */
+        if (fork() == 0) { /* the grandchild, which outlives it; it may well take the slot of the dead */
             char byte;
             shoal_after_fork(a);
             REQUIRE_CHILD(process_ready(a) == SHOAL_OK);
@@ -180,7 +180,7 @@ static void counters_add_up_over_processes_and_outlive_them(void)
     REQUIRE(put(a, &ns, "key", "v") == SHOAL_OK);
     shoal_stats before = stats_of(a);
     for (int i = 0; i < 3; i++) {
-        pid_t pid = fork();
+        pid_t pid = fork_child();
         if (pid == 0) {
             shoal_after_fork(a);
             for (int k = 0; k < 10; k++) {

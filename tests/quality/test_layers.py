@@ -127,6 +127,32 @@ def code_of(path: Path) -> str:
     return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\])*"', " ", path.read_text(), flags=re.DOTALL)
 
 
+# The parts of the binding, bottom-up: each uses only what comes before it.
+BINDING = PACKAGE / "_core.pyx"
+PARTS = PACKAGE / "core"
+CLASSES = {"handle": "Handle", "reading": "Reader", "writing": "Writer", "store": "ArenaStore"}
+
+
+def test_the_binding_is_made_of_its_parts() -> None:
+    text = BINDING.read_text()
+    included = re.findall(r'^include "core/(\w+)\.pxi"$', text, re.MULTILINE)
+    assert sorted(included) == sorted(path.stem for path in PARTS.iterdir())
+    described = re.findall(r"^    (\w+) {2,}\S", text.split('"""')[1], re.MULTILINE)
+    assert described == included
+
+
+def test_each_class_of_the_handle_has_its_part() -> None:
+    for part, name in CLASSES.items():
+        assert re.findall(r"^cdef class (\w+)", (PARTS / f"{part}.pxi").read_text(), re.MULTILINE) == [name]
+
+
+def test_calls_to_the_core_are_declared_in_one_place() -> None:
+    paths = [BINDING, *PARTS.iterdir()]
+    assert not [path.name for path in paths if "shoal.h" in re.findall(r'extern from "([^"]+)"', path.read_text())]
+    # Without Python objects, and so without any way around the status codes.
+    assert not [path.name for path in paths if path.stem in {"call", "heads"} and "object" in path.read_text().split()]
+
+
 # Modules of the package, bottom-up in groups; one imports only modules of its own and of lower groups, when it is
 # loaded. (Imports inside functions are how a layer stays out of the import time, and may point up.)
 PYTHON_LAYERS = (

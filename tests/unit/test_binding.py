@@ -191,6 +191,28 @@ def test_read_only_handles(name: str) -> None:
         assert store["k"] == "v" * 100
 
 
+class Odd:
+    """Only pickle can store it."""
+
+
+def test_what_cannot_be_read_is_not_taken_away(name: str) -> None:
+    with shoal.open(name, allow_pickle=True) as store, shoal.open(name, allow_pickle=False) as careful:
+        values: dict[str, Any] = {"odd": Odd(), "odds": [Odd()] * 1000, "list": [1, 2], "text": "x" * 1000, "n": 1}
+        store.update(values)
+        versions = {key: store.get_versioned(key)[1] for key in values}
+        for key in ("odd", "odds"):
+            for call in (careful.pop, lambda key: careful.swap(key, 1), careful.get):
+                with pytest.raises(shoal.InvalidValue):
+                    call(key)
+            assert store.get_versioned(key)[1] == versions[key]
+        assert careful.swap("list", 1) == [1, 2]
+        assert careful.swap("new", 1) is None
+        assert careful.pop("text") == "x" * 1000
+        assert careful.pop("n") == 1
+        assert careful.pop("n", None) is None
+        assert type(store.pop("odd")) is Odd
+
+
 def test_opening_what_is_not_there(name: str) -> None:
     for flag in "rw":
         with pytest.raises(shoal.StoreNotFound) as caught:

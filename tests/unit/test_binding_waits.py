@@ -21,8 +21,9 @@ import shoal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Of the header of an arena and of a process slot (csrc/layout.h).
-SHARDS, SLOTS_AT = 12, 40
+# Where things lie in an arena of layout 1 (csrc/layout.h): in the header the layout's version, the number of shards, and
+# where slots and shards start; a process slot starts with its state and the process's id, a shard with its lock.
+LAYOUT, SHARDS, SLOTS_AT = 8, 12, 40
 PAGE = 4096
 
 
@@ -42,6 +43,7 @@ def held(store: Any) -> Iterator[None]:
     child.start()
     ours.recv()
     with Path(f"/dev/shm/shoal.{store.name}").open("r+b") as file, mmap.mmap(file.fileno(), 0) as arena:
+        assert struct.unpack_from("<I", arena, LAYOUT) == (1,)
         (shards,) = struct.unpack_from("<I", arena, SHARDS)
         slots_at, shards_at = struct.unpack_from("<QQ", arena, SLOTS_AT)
         slot = next(i for i in range(16) if struct.unpack_from("<Q", arena, slots_at + i * PAGE + 8)[0] == child.pid)

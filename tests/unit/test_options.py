@@ -18,6 +18,7 @@ from shoal.options import (
     KEEP,
     MAX_TTL,
     MISSING,
+    Options,
     check_name,
     make_url,
     parse_mode,
@@ -214,14 +215,19 @@ def test_everything_in_the_url() -> None:
     assert parse_options("SHM://Name").name == "Name"
 
 
+def chosen(options: Options) -> tuple[object, ...]:
+    fields = ("size", "namespace", "ttl", "max_keys", "eviction", "persist", "mode", "timeout")
+    return tuple(getattr(options, field) for field in fields)
+
+
 def test_arguments_beat_the_url() -> None:
     url = "shm://x?size=1MiB&namespace=a&ttl=1&max_keys=1&eviction=error&mode=0660&timeout=2"
     options = parse_options(
         url, size="2MiB", namespace="b", ttl=2, max_keys=2, eviction="sieve", persist=True, mode=0o640, timeout=3
     )
-    assert options[3:11] == (2 << 20, "b", 2.0, 2, "sieve", True, 0o640, 3.0)
+    assert chosen(options) == (2 << 20, "b", 2.0, 2, "sieve", True, 0o640, 3.0)
     kept = parse_options(url)
-    assert kept[3:11] == (1 << 20, "a", 1.0, 1, "error", False, 0o660, 2.0)
+    assert chosen(kept) == (1 << 20, "a", 1.0, 1, "error", False, 0o660, 2.0)
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,14 @@ it known. Modules are imported when their scheme is first used, so what they nee
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from ..errors import InvalidValue
 from ..options import parse_options
 
+TYPE_CHECKING = False  # typing is slow to import; checkers know this name
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
+    from typing import Any
 
     from ..options import Options
     from ..store import Store
@@ -89,6 +88,8 @@ def from_arena(function: str) -> Any:
 
 
 def _load(module: str, function: str) -> Any:
+    from importlib import import_module
+
     try:
         return getattr(import_module(module), function)
     except ImportError as error:

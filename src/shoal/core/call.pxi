@@ -1,11 +1,7 @@
-"""One call to the core as a struct, so that one function can try it, wait for it without the GIL, and repeat it."""
-
-from libc.stdint cimport int64_t, uint32_t, uint64_t
-
-from shoal._capi cimport *
+# One call to the core as a struct, so that one function can try it, wait for it without the GIL, and repeat it.
 
 cdef enum op_t:
-    OP_GET, OP_STAT, OP_PUT, OP_DELETE, OP_TOUCH, OP_INCR, OP_KEYS, OP_PIN, OP_CLEAR, OP_COUNT, OP_CONFIGURE
+    OP_GET, OP_PEEK, OP_PUT, OP_DELETE, OP_TOUCH, OP_INCR, OP_KEYS, OP_PIN, OP_CLEAR, OP_COUNT, OP_CONFIGURE
 
 cdef struct visit_t:
     unsigned long thread
@@ -39,8 +35,8 @@ cdef struct call_t:
 cdef inline int perform(call_t *c) noexcept nogil:
     if c.op == OP_GET:
         return shoal_get(c.arena, &c.space, c.key, c.key_size, c.dst, c.skip, c.cap, &c.meta, c.wait)
-    elif c.op == OP_STAT:
-        return shoal_stat(c.arena, &c.space, c.key, c.key_size, &c.meta, c.wait)
+    elif c.op == OP_PEEK:
+        return shoal_peek(c.arena, &c.space, c.key, c.key_size, c.dst, c.skip, c.cap, &c.meta, c.wait)
     elif c.op == OP_PUT:
         return shoal_put(c.arena, &c.space, c.key, c.key_size, &c.put, &c.version, c.wait)
     elif c.op == OP_DELETE:

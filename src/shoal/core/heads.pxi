@@ -1,11 +1,7 @@
-"""The heads of MessagePack objects: how the binding writes and reads the values that it encodes itself.
-
-Plain functions on bytes, without Python objects. What a head is followed by (text, bytes, array data) is
-moved by the caller, once.
-"""
-
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+# The heads of MessagePack objects: how the binding writes and reads the values that it encodes itself.
+#
+# Plain functions on bytes, without Python objects. What a head is followed by (text, bytes, array data) is
+# moved by the caller, once.
 
 cdef enum:
     HEAD_MAX = 9        # bytes of the longest head (and of the longest number)
@@ -204,38 +200,3 @@ cdef inline bint all_ascii(const uint8_t *p, size_t n) noexcept nogil:
         seen |= p[i]
         i += 1
     return (seen & 0x8080808080808080ULL) == 0
-
-
-cdef inline size_t data_offset(size_t ndim, size_t description) noexcept nogil:
-    return (ARRAY_HEAD + 8 * ndim + description + ARRAY_ALIGN - 1) // ARRAY_ALIGN * ARRAY_ALIGN
-
-
-cdef inline void write_array_head(
-    uint8_t *to, size_t offset, uint64_t data, uint8_t order, int ndim, size_t description
-) noexcept nogil:
-    to[0] = 0xC9
-    store_be(to + 1, offset + data - 6, 4)
-    to[5] = ARRAY_EXT
-    to[6] = order
-    to[7] = <uint8_t>ndim
-    to[8] = <uint8_t>description
-    to[9] = <uint8_t>(description >> 8)
-    to[10] = <uint8_t>offset
-    to[11] = <uint8_t>(offset >> 8)
-
-
-cdef inline bint contiguous(
-    int ndim, const Py_ssize_t *shape, const Py_ssize_t *strides, Py_ssize_t itemsize, bint columns
-) noexcept nogil:
-    """Whether an array's elements lie one after the other, by columns or by rows."""
-    cdef Py_ssize_t step = itemsize
-    cdef int i, axis
-    for i in range(ndim):
-        if shape[i] == 0:
-            return True
-    for i in range(ndim):
-        axis = i if columns else ndim - 1 - i
-        if shape[axis] != 1 and strides[axis] != step:
-            return False
-        step *= shape[axis]
-    return True

@@ -1,0 +1,53 @@
+# What callers pass besides values: keys, times to live, numbers.
+
+cdef object _MISSING = MISSING
+cdef object _DEFAULT = DEFAULT
+cdef object _KEEP = KEEP
+
+
+cdef int64_t _ns(object ttl) except? -3:
+    if ttl is _DEFAULT:
+        return SHOAL_TTL_DEFAULT
+    if ttl is None:
+        return SHOAL_TTL_NEVER
+    if ttl is _KEEP:
+        return SHOAL_TTL_KEEP
+    seconds = parse_ttl(ttl)
+    return SHOAL_TTL_NEVER if seconds is None else ttl_to_ns(seconds)
+
+
+cdef inline int _number(object value, object key, shoal_number *out) except -1:
+    cdef int overflow = 0
+    out.is_float = False
+    out.f = 0
+    if type(value) is int:
+        out.i = PyLong_AsLongLongAndOverflow(value, &overflow)
+    elif isinstance(value, float):
+        out.is_float = True
+        out.f = PyFloat_AS_DOUBLE(value)
+        out.i = 0
+    elif isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise InvalidValue(f"incr adds an int or a float, not {type(value).__name__}", key=key)
+    else:
+        out.i = PyLong_AsLongLongAndOverflow(value.__index__(), &overflow)
+    if overflow:
+        raise failure(_NAMES[SHOAL_OVERFLOW], key=key)
+    return 0
+
+
+cdef inline int _key(object key, call_t *c) except -1:
+    cdef Py_ssize_t n = 0
+    if PyUnicode_Check(key):
+        if PyUnicode_IS_COMPACT_ASCII(key):
+            c.key = PyUnicode_DATA(key)
+            n = PyUnicode_GET_LENGTH(key)
+        else:
+            c.key = PyUnicode_AsUTF8AndSize(key, &n)
+            if c.key == NULL:
+                PyErr_Clear()
+                n = 0
+        if 0 < n <= SHOAL_KEY_MAX:
+            c.key_size = n
+            return 0
+    check_key(key)  # has the words for what is wrong with it
+    raise InvalidKey("not a key", key=key)

@@ -1,0 +1,207 @@
+# Writing entries.
+
+
+cdef class Writer(Reader):
+    """What changes single entries."""
+
+    @cython.final
+    cdef int _put(self, object key, object value, object ttl, int condition, call_t *c) except -1:
+        """OK, MISS, EXISTS or CONFLICT; anything else raises."""
+        cdef uint8_t scratch[SCRATCH]
+        cdef int status = SHOAL_BUSY
+        cdef size_t size
+        cdef shoal_arena *arena
+        _key(key, c)
+        c.put.ttl = SHOAL_TTL_DEFAULT if ttl is _DEFAULT else _ns(ttl)
+        owner = _write(value, self._pickle, &c.put, scratch)
+        c.put.condition = condition
+        size = c.put.head_size + c.put.body_size
+        arena = self._arena.ptr  # encoding may have run anything, so not earlier
+        if arena != NULL and size <= RELEASE:
+            status = shoal_put(arena, &self._space, c.key, c.key_size, &c.put, &c.version, 0)
+            if status == SHOAL_OK:
+                return status
+        return self._put_slowly(key, c, status, size)
+
+    @cython.final
+    cdef int _put_slowly(self, object key, call_t *c, int status, size_t size) except -1:
+        if status == SHOAL_BUSY or status == SHOAL_STALE:
+            c.op = OP_PUT
+            status = self._run(c, size <= RELEASE)
+        if status == SHOAL_OK or status == SHOAL_MISS or status == SHOAL_EXISTS or status == SHOAL_CONFLICT:
+            return status
+        self._check(status, key, c.key_size + size)
+        return status
+
+    def set(self, key, value, *, ttl=DEFAULT) -> int:
+        """Write the entry, whether there is one or not. The result is its new version."""
+        cdef call_t c
+        c.put.old = NULL
+        self._put(key, value, ttl, SHOAL_IF_ANY, &c)
+        return PyLong_FromUnsignedLongLong(c.version)
+
+    def __setitem__(self, key, value):
+        cdef call_t c
+        c.put.old = NULL
+        self._put(key, value, _DEFAULT, SHOAL_IF_ANY, &c)
+
+    def add(self, key, value, *, ttl=DEFAULT) -> bool:
+        """Write the entry only if it is absent. Of several callers at once, one gets True."""
+        cdef call_t c
+        c.put.old = NULL
+        return self._put(key, value, ttl, SHOAL_IF_ABSENT, &c) == SHOAL_OK
+
+    def replace(self, key, value, *, ttl=DEFAULT) -> bool:
+        """Write the entry only if it is there."""
+        cdef call_t c
+        c.put.old = NULL
+        return self._put(key, value, ttl, SHOAL_IF_PRESENT, &c) == SHOAL_OK
+
+    def swap(self, key, value, *, ttl=DEFAULT):
+        """Write the entry; the result is the value that it replaced, or None.
+
+        A value that this handle may not read (`allow_pickle`) stays, and is an `InvalidValue`.
+        """
+        cdef call_t c
+        if not self._pickle:
+            self._check_readable(key)
+        c.bytes.data = NULL
+        c.put.old = &c.bytes
+        self._put(key, value, ttl, SHOAL_IF_ANY, &c)
+        return _take(&c.bytes, self._pickle)
+
+    def compare_and_set(self, key, value, version, *, ttl=DEFAULT) -> bool:
+        """Write the entry only if it still has this version; version 0 means that it must be absent."""
+        cdef call_t c
+        if isinstance(version, bool) or not isinstance(version, int) or not 0 <= version < 1 << 64:
+            raise InvalidValue(f"a version is an int, 0 or more, not {version!r}", key=key)
+        c.put.old = NULL
+        c.put.version = version
+        return self._put(key, value, ttl, SHOAL_IF_VERSION, &c) == SHOAL_OK
+
+    def set_many(self, mapping, *, ttl=DEFAULT) -> None:
+        """Write all entries, each atomically.
+
+        A key or value that cannot be stored is found before the first write: then nothing changes.
+        """
+        cdef list encoded = [(check_key(key), self._encode(value)) for key, value in mapping.items()]
+        cdef int64_t nanoseconds = _ns(ttl)
+        for key, data in encoded:
+            self._put_bytes(key, data, nanoseconds)
+
+    @cython.final
+    cdef uint64_t _put_bytes(self, object key, bytes data, int64_t ttl) except 0:
+        cdef call_t c
+        cdef size_t size
+        _key(key, &c)
+        _write_encoded(data, &c.put)
+        c.put.old = NULL
+        c.put.ttl = ttl
+        c.put.condition = SHOAL_IF_ANY
+        size = c.put.head_size
+        self._put_slowly(key, &c, SHOAL_BUSY, size)
+        return c.version
+
+    def _set_encoded(self, key, bytes data not None, ttl) -> int:
+        """As `set`, with a value that is encoded already."""
+        return self._put_bytes(key, data, _ns(ttl))
+
+    def _encode(self, value) -> bytes:
+        """The bytes that `set` would store."""
+        cdef shoal_put_args put
+        cdef uint8_t scratch[SCRATCH]
+        owner = _write(value, self._pickle, &put, scratch)
+        if put.body_size == 0 and type(owner) is bytes and put.head_size == <size_t>PyBytes_GET_SIZE(owner):
+            return owner
+        data = PyBytes_FromStringAndSize(NULL, put.head_size + put.body_size)
+        memcpy(PyBytes_AS_STRING(data), put.head, put.head_size)
+        if put.body_size:
+            memcpy(PyBytes_AS_STRING(data) + put.head_size, put.body, put.body_size)
+        return data
+
+    @cython.final
+    cdef bint _delete(self, object key, shoal_bytes *old) except -1:
+        cdef call_t c
+        cdef int status
+        _key(key, &c)
+        c.op = OP_DELETE
+        c.put.old = old
+        status = self._run(&c, True)
+        if status == SHOAL_MISS:
+            return False
+        self._check(status, key)
+        return True
+
+    def delete(self, key) -> bool:
+        """Remove the entry; whether there was one."""
+        return self._delete(key, NULL)
+
+    def __delitem__(self, key):
+        if not self._delete(key, NULL):
+            raise failure("MISS", key=key, name=self._name)
+
+    def delete_many(self, keys) -> int:
+        """Remove the entries; how many of them were there."""
+        cdef Py_ssize_t count = 0
+        for key in check_keys(keys):
+            count += self._delete(key, NULL)
+        return count
+
+    def pop(self, key, default=MISSING):
+        """Remove the entry and return its value: one caller gets it. Without a `default`, `KeyNotFound` if absent.
+
+        A value that this handle may not read (`allow_pickle`) stays, and is an `InvalidValue`.
+        """
+        cdef shoal_bytes old
+        if not self._pickle:
+            self._check_readable(key)
+        old.data = NULL
+        if self._delete(key, &old):
+            return _take(&old, self._pickle)
+        if default is _MISSING:
+            raise failure("MISS", key=key, name=self._name)
+        return default
+
+    @cython.final
+    cdef object _check_readable(self, object key):
+        """Raise while nothing has changed yet. (What somebody else writes after this look is not in it.)"""
+        cdef call_t c
+        cdef head_t head
+        cdef uint8_t small[SMALL]
+        if not self._look(key, &c, small, SMALL):
+            return
+        read_head(small, c.meta.size if c.meta.size < SMALL else SMALL, c.meta.size, &head)
+        if head.kind == KIND_OTHER:
+            found = self._get_bytes(key)
+            if found is not None:
+                _read_bytes(found[5], False)
+
+    def incr(self, key, by=1, *, initial=0, ttl=DEFAULT):
+        """Add to the number stored there, or to `initial` if there is none; the result is the new number.
+
+        An int plus an int is an int; with a float it is a float. What is not a number, or leaves the range of 64-bit
+        ints, is an `InvalidValue` and the entry stays. With `ttl` left out an existing entry keeps its expiry.
+        """
+        cdef call_t c
+        _key(key, &c)
+        _number(by, key, &c.by)
+        _number(initial, key, &c.initial)
+        c.ttl = SHOAL_TTL_KEEP if ttl is _DEFAULT else _ns(ttl)
+        c.op = OP_INCR
+        self._check(self._run(&c, True), key, c.key_size + HEAD_MAX)
+        if c.result.is_float:
+            return c.result.f
+        return c.result.i
+
+    def touch(self, key, ttl) -> bool:
+        """Give the entry a new time to live, from now; whether there was one. Neither value nor version change."""
+        cdef call_t c
+        cdef int status
+        _key(key, &c)
+        c.ttl = _ns(ttl)
+        c.op = OP_TOUCH
+        status = self._run(&c, True)
+        if status == SHOAL_MISS:
+            return False
+        self._check(status, key, c.key_size)
+        return True
