@@ -12,7 +12,7 @@ class Dict:
 
     name = "dict"
 
-    def open(self, keys: int) -> None:
+    def open(self, keys: int) -> None:  # noqa: ARG002 - every store is told how many keys will come
         """Make the store."""
         self.data: dict[str, Any] = {}
         self.get, self.set, self.contains = self.data.get, self.data.__setitem__, self.data.__contains__
@@ -74,7 +74,7 @@ class Manager:
     name = "Manager().dict()"
     slow = True
 
-    def open(self, keys: int) -> None:
+    def open(self, keys: int) -> None:  # noqa: ARG002 - every store is told how many keys will come
         """Make the store."""
         import multiprocessing
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-import shoal
-
 from points import VALUE
+
+import shoal
 
 
 @dataclass(frozen=True)

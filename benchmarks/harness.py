@@ -8,10 +8,13 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import contenders
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 # prepare(store, options) -> {work: run}, where run() returns the nanoseconds of one operation, measured over many
 Prepare = Callable[[Any, dict[str, Any]], dict[str, Callable[[], float]]]
@@ -46,8 +49,8 @@ def _serve(pipe: Connection, name: str, prepare: Prepare, options: dict[str, Any
 
 def _busy_elsewhere(since: tuple[float, float] | None) -> tuple[tuple[float, float], float]:
     """Cores that processes other than ours and our children kept busy since the last call."""
-    with open("/proc/stat", encoding="ascii") as file:
-        fields = [int(field) for field in file.readline().split()[1:9]]
+    first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
+    fields = [int(field) for field in first.split()[1:9]]
     busy = (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
     now = time.monotonic()
     return (busy, now), 0.0 if since is None else (busy - since[0]) / (now - since[1])

@@ -49,7 +49,9 @@ def main() -> int:
         keys = options.keys or 5_000_000
         lines, per_entry = growth.run(keys)
         result["growth"] = {"lines": [dataclasses.asdict(line) for line in lines], "bytes_per_entry": per_entry}
-        print("growth of one store\n\n| keys | mean insert | slowest insert so far | inserts over 1 ms |\n|---:|---:|---:|---:|")
+        print(
+            "growth of one store\n\n| keys | mean insert | slowest insert so far | inserts over 1 ms |\n|---:|---:|---:|---:|"
+        )
         for line in lines:
             print(f"| {line.keys:,} | {line.mean_ns:,.0f} ns | {line.slowest_us:,.0f} us | {line.over_1_ms} |")
         print(f"\nbytes of shared memory per entry: {per_entry:.1f}")

@@ -161,7 +161,9 @@ static int try_open(shoal_arena *a, const char *path, const shoal_options *o, in
             return AGAIN;
     }
     if (a->fd < 0)
-        return errno == ENOENT ? SHOAL_NOT_FOUND : errno == ENXIO ? failed(error, SHOAL_FOREIGN, "not a regular file") : os_failed(error, "opening the segment");
+        return errno == ENOENT  ? SHOAL_NOT_FOUND
+               : errno == ENXIO ? failed(error, SHOAL_FOREIGN, "not a regular file")
+                                : os_failed(error, "opening the segment");
     struct stat st;
     if (fstat(a->fd, &st) != 0)
         return os_failed(error, "looking at the segment");
@@ -182,7 +184,8 @@ static int try_open(shoal_arena *a, const char *path, const shoal_options *o, in
         return os_failed(error, "reading the segment's header");
     bool half_made = got == 0 || (got >= 8 && header.magic == SHOAL_MAGIC_INIT);
     bool ready = got == (ssize_t)sizeof header && header.magic == SHOAL_MAGIC;
-    if (!half_made && (!ready || header.geometry.layout_version != SHOAL_LAYOUT_VERSION || header.geometry.fingerprint != arena_fingerprint())) {
+    bool ours = ready && header.geometry.layout_version == SHOAL_LAYOUT_VERSION && header.geometry.fingerprint == arena_fingerprint();
+    if (!half_made && !ours) {
         if (o->flag == 'n' && ready && !*replaced) {
             *replaced = true;
             return unlink(path) == 0 ? AGAIN : os_failed(error, "replacing the segment");
@@ -458,7 +461,7 @@ uint32_t shoal_owner(const shoal_arena *a) { return a->uid; }
 uint32_t shoal_shards(const shoal_arena *a) { return a->nshards; }
 const char *shoal_detail(const shoal_arena *a)
 {
-    const char *detail = __atomic_load_n(&a->detail, __ATOMIC_RELAXED);
+    const char *detail = pointer_relaxed(&a->detail);
     return detail ? detail : "";
 }
 int64_t shoal_clock_wall_us(void) { return os_wall_us(); }

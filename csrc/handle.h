@@ -52,7 +52,7 @@ struct shoal_arena {
 
 static inline shoal_status corrupt(shoal_arena *a, const char *what)
 {
-    __atomic_store_n(&a->detail, what, __ATOMIC_RELAXED);
+    pointer_publish(&a->detail, what);
     return SHOAL_CORRUPT;
 }
 

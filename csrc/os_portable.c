@@ -12,6 +12,8 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "atomics.h"
 #ifdef __APPLE__
 #include <sys/sysctl.h>
 #include <sys/types.h>
@@ -40,7 +42,7 @@ int os_punch(int fd, uint64_t offset, uint64_t length) { (void)fd, (void)offset,
 void os_futex_wait(uint32_t *word, uint32_t expected, int64_t ns)
 {
     for (int64_t slept = 0, pause = 50000; slept < ns; slept += pause) {
-        if (__atomic_load_n(word, __ATOMIC_RELAXED) != expected)
+        if (load_relaxed32(word) != expected)
             return;
         struct timespec t = {0, pause};
         if (nanosleep(&t, NULL) != 0)

@@ -49,13 +49,13 @@ void pins_release(shoal_arena *a, pin_record *record, const waiting *w)
         shard_unlock(a, shard_index);
     } else if (!(shard_word & PIN_LEFT)) {
         store_relaxed(&record->shard, shard_word | PIN_LEFT);
-        __atomic_fetch_add(&a->pins_left, 1, __ATOMIC_RELAXED);
+        add_relaxed32(&a->pins_left, 1);
     }
 }
 
 void pins_retry(shoal_arena *a)
 {
-    if (likely(__atomic_load_n(&a->pins_left, __ATOMIC_RELAXED) == 0))
+    if (likely(load_relaxed32(&a->pins_left) == 0))
         return;
     pthread_mutex_lock(&a->attach_mutex); /* one thread at a time: a record must not be dropped twice */
     for (uint32_t i = 0; i < PIN_RECORDS; i++) {
@@ -64,7 +64,7 @@ void pins_retry(shoal_arena *a)
             continue;
         pins_release(a, r, &(waiting){0});
         if (load_relaxed(&r->block) == 0)
-            __atomic_fetch_sub(&a->pins_left, 1, __ATOMIC_RELAXED);
+            add_relaxed32(&a->pins_left, (uint32_t)-1);
     }
     pthread_mutex_unlock(&a->attach_mutex);
 }

@@ -76,7 +76,7 @@ shoal_status process_join(shoal_arena *a)
         a->slot = i;
         a->me = slot;
         a->lock_word = (uint64_t)generation << 32 | (i + 1);
-        __atomic_store_n(&a->counters, slot->counters, __ATOMIC_RELEASE);
+        pointer_publish(&a->counters, slot->counters);
         /* A dead predecessor's pins are ours now; give them back under our own identity. */
         pins_drop_all(a, slot, &(waiting){.wait = LEAVE_WAIT_NS});
         os_unclaim(a->fd, CLAIM_READERS); /* a forked child's, until it had a slot */

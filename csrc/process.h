@@ -25,7 +25,7 @@ uint32_t process_count(shoal_arena *a);
 static inline shoal_status process_ready(shoal_arena *a)
 {
     /* Acquire: who sees the counters sees the slot and the lock word, too. */
-    return likely(__atomic_load_n(&a->counters, __ATOMIC_ACQUIRE) != NULL) ? SHOAL_OK : process_join_forked(a);
+    return likely(pointer_acquire(&a->counters) != NULL) ? SHOAL_OK : process_join_forked(a);
 }
 
 #endif

@@ -103,7 +103,7 @@ static enum outcome look(shoal_arena *a, const request *r, shoal_meta *meta, boo
     enum outcome found = ABSENT;
     bool bad = false;
     int hops = 0;
-    for (bucket *in = head; in; in = bucket_next(a, in, &bad)) {
+    for (bucket *in = head, *next; in; in = next) {
         for (uint32_t i = 0; i < BUCKET_SLOTS; i++) {
             uint64_t word = load_acquire(&in->slots[i]);
             if (likely(word >> TAG_SHIFT != tag) || word == 0)
@@ -119,12 +119,13 @@ static enum outcome look(shoal_arena *a, const request *r, shoal_meta *meta, boo
                 cas_relaxed(&in->slots[i], &word, word | SLOT_VISITED);
             return found;
         }
+        next = bucket_next(a, in, &bad);
         if (unlikely(++hops > CHAIN_MAX))
             bad = true;
         if (unlikely(bad))
             break;
         /* The link was part of the chain when it was read: what it leads to is, or was, a bucket, in pages that stay. */
-        if (unlikely(load_relaxed(&in->word) & OVERFLOW_MASK) && moved(head, before))
+        if (unlikely(next != NULL) && moved(head, before))
             return CHANGED;
     }
     if (unlikely(moved(head, before) || load_acquire(&sh->nbuckets) != n))
@@ -336,7 +337,7 @@ static enum outcome keys_of_chain(shoal_arena *a, bucket *head, uint32_t ns, con
     int hops = 0;
     if ((seq_of(before) & 1) && !abandoned)
         return CHANGED;
-    for (bucket *in = head; in && hops++ <= CHAIN_MAX; in = bucket_next(a, in, &bad))
+    for (bucket *in = head, *next; in && hops++ <= CHAIN_MAX; in = next) {
         for (uint32_t i = 0; i < BUCKET_SLOTS; i++) {
             uint64_t word = load_acquire(&in->slots[i]), offset = (word & REF_MASK) << REF_SHIFT, header[6];
             if (word == 0)
@@ -355,6 +356,10 @@ static enum outcome keys_of_chain(shoal_arena *a, bucket *head, uint32_t ns, con
             if (out && !append_key(out, room, key, e.key_size))
                 return DAMAGED;
         }
+        next = bucket_next(a, in, &bad);
+        if (next && moved(head, before)) /* as in look() */
+            goto changed;
+    }
     if (!bad && !moved(head, before))
         return FOUND;
 changed:

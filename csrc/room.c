@@ -37,7 +37,7 @@ shoal_status entry_remove(shoal_arena *a, uint32_t shard_index, place *p, waitin
         store_relaxed(&record->total, load_relaxed(&record->total) - 1);
         lock_drop(&record->count_lock);
     }
-    sh->entries--;
+    store_relaxed(&sh->entries, sh->entries - 1);
     slab_give(a, shard_index, p->ref, entry_bytes(p->e.flags, p->e.key_size, p->e.value_size));
     return SHOAL_OK;
 }

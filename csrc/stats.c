@@ -36,7 +36,7 @@ shoal_status shoal_get_stats(shoal_arena *a, shoal_stats *out)
     }
     if (a->read_only) /* these are not in the arena */
         for (int c = 0; c < COUNT_END; c++)
-            sums[c] += a->own_counters[c];
+            sums[c] += load_relaxed(&a->own_counters[c]);
     out->hits = sums[COUNT_HITS];
     out->misses = sums[COUNT_MISSES];
     out->sets = sums[COUNT_SETS];

@@ -88,14 +88,16 @@ static void verify_slot(verifier *v, uint32_t s, uint64_t index, uint64_t n, uin
     shoal_arena *a = v->a;
     block *b = block_at(a, word & REF_MASK);
     if (!b) {
-        violation(v, "shard %u bucket %llu: slot %016llx leaves the arena", s, (unsigned long long)index, (unsigned long long)word);
+        violation(v, "shard %u bucket %llu: slot %016llx leaves the arena", s, (unsigned long long)index,
+                  (unsigned long long)word);
         return;
     }
     entry e = entry_load(b);
     uint64_t offset = (word & REF_MASK) << REF_SHIFT, uid;
     if (e.key_size == 0 || e.ns >= load_relaxed(&a->header->namespaces_high) ||
         !range_known(a, offset, entry_value_at(&e, word & REF_MASK) + e.value_size)) {
-        violation(v, "shard %u bucket %llu: entry at %llx has an impossible header", s, (unsigned long long)index, (unsigned long long)offset);
+        violation(v, "shard %u bucket %llu: entry at %llx has an impossible header", s, (unsigned long long)index,
+                  (unsigned long long)offset);
         return;
     }
     uid = load_relaxed(&a->records[e.ns].last_uid);
@@ -103,7 +105,8 @@ static void verify_slot(verifier *v, uint32_t s, uint64_t index, uint64_t n, uin
     if ((hash & (a->nshards - 1)) != s || tag_of(hash >> 8) != word >> TAG_SHIFT || bucket_index(tag_of(hash >> 8), n) != index)
         violation(v, "shard %u bucket %llu: entry at %llx does not hash to here", s, (unsigned long long)index, (unsigned long long)offset);
     if (e.version == 0 || e.version > load_relaxed(&a->shards[s].version))
-        violation(v, "shard %u: entry at %llx has version %llu past the shard's", s, (unsigned long long)offset, (unsigned long long)e.version);
+        violation(v, "shard %u: entry at %llx has version %llu past the shard's", s, (unsigned long long)offset,
+                  (unsigned long long)e.version);
     if (!(word & SLOT_LARGE) != !block_is_large(entry_bytes(e.flags, e.key_size, e.value_size)))
         violation(v, "shard %u: entry at %llx is large, or its slot says so", s, (unsigned long long)offset);
     if (!take_state(v, word & REF_MASK, 1))
@@ -143,7 +146,8 @@ static uint64_t verify_table(verifier *v, uint32_t s)
     if (entries != sh->entries)
         violation(v, "shard %u: %llu entries, the shard says %llu", s, (unsigned long long)entries, (unsigned long long)sh->entries);
     if (chained != sh->chained)
-        violation(v, "shard %u: %llu overflow buckets, the shard says %llu", s, (unsigned long long)chained, (unsigned long long)sh->chained);
+        violation(v, "shard %u: %llu overflow buckets, the shard says %llu", s, (unsigned long long)chained,
+                  (unsigned long long)sh->chained);
     return entries;
 }
 

@@ -209,7 +209,7 @@ static shoal_status publish(shoal_arena *a, writing *x)
             goto refused;
         }
         store_relaxed(&nh->bytes, nh->bytes + e.key_size + e.value_size);
-        sh->entries++;
+        store_relaxed(&sh->entries, sh->entries + 1);
     }
     list_expect(nh, expires);
     if (x->prepared) { /* reachable now: no orphan any more */

@@ -251,8 +251,8 @@ typedef struct shoal_pin {
  * them with shoal_get). READ_ONLY through a read-only mapping. MISS, STALE, BUSY, INTERRUPTED, FULL_PINS. */
 shoal_status shoal_pin_take(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
                             shoal_pin *out, int64_t wait);
-/* Never fails for the caller. If a stopped process holds the lock for two seconds, the bytes stay pinned until this
- * process leaves the arena. */
+/* Never fails for the caller. If a stopped process keeps the lock, the bytes stay pinned until a
+ * later call of this process can drop the pin. */
 void shoal_unpin(shoal_arena *, shoal_pin *pin);
 
 /* ------------------------------------------------------------------ whole */

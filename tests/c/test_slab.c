@@ -37,7 +37,7 @@ static void runs_of_every_class_fit_their_blocks(void)
         CHECK_EQ(page_kind(state), (uint32_t)PAGE_SLAB);
         CHECK_EQ(slab_run_class(&a->map[page]), c);
         CHECK(bytes % size * 8 <= bytes);
-        CHECK(bytes / size >= 4);
+        CHECK(bytes / size >= 2);
         memset(a->base + (ref << REF_SHIFT), 0xAB, size);
         slab_give(a, 0, ref, size);
     }

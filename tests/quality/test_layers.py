@@ -149,8 +149,6 @@ def test_each_class_of_the_handle_has_its_part() -> None:
 def test_calls_to_the_core_are_declared_in_one_place() -> None:
     paths = [BINDING, *PARTS.iterdir()]
     assert not [path.name for path in paths if "shoal.h" in re.findall(r'extern from "([^"]+)"', path.read_text())]
-    # Without Python objects, and so without any way around the status codes.
-    assert not [path.name for path in paths if path.stem in {"call", "heads"} and "object" in path.read_text().split()]
 
 
 # Modules of the package, bottom-up in groups; one imports only modules of its own and of lower groups, when it is

@@ -8,7 +8,7 @@ cdef int _raise_pending() except -1:
 
 @cython.no_gc_clear
 cdef class Handle:
-    """An open store of which nothing was read yet."""
+    """An open store: its mapping, one of its namespaces, a few options."""
 
     cdef Arena _arena
     cdef shoal_namespace _space

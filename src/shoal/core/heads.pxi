@@ -191,12 +191,22 @@ cdef inline void read_head(const uint8_t *p, size_t have, uint64_t size, head_t 
 
 cdef inline bint all_ascii(const uint8_t *p, size_t n) noexcept nogil:
     cdef uint64_t word, seen = 0
+    cdef uint32_t half
     cdef size_t i = 0
-    while i + 8 <= n:
-        memcpy(&word, p + i, 8)
+    if n >= 8:
+        while i + 8 < n:
+            memcpy(&word, p + i, 8)
+            seen |= word
+            i += 8
+        memcpy(&word, p + n - 8, 8)  # the last ones may have been seen already
         seen |= word
-        i += 8
-    while i < n:
-        seen |= p[i]
-        i += 1
+    elif n >= 4:
+        memcpy(&half, p, 4)
+        seen = half
+        memcpy(&half, p + n - 4, 4)
+        seen |= half
+    else:
+        while i < n:
+            seen |= p[i]
+            i += 1
     return (seen & 0x8080808080808080ULL) == 0

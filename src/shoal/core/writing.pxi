@@ -33,7 +33,7 @@ cdef class Writer(Reader):
         self._check(status, key, c.key_size + size)
         return status
 
-    def set(self, key, value, *, ttl=DEFAULT) -> int:
+    def set(self, key, value, *, ttl=DEFAULT):
         """Write the entry, whether there is one or not. The result is its new version."""
         cdef call_t c
         c.put.old = NULL
