@@ -273,3 +273,12 @@ def test_damaged_long_text_is_an_error(store: ArenaStore) -> None:
         store._set_encoded("k", b"\xdb" + size.to_bytes(4, "big") + b"\xff" * size, None)
         with pytest.raises(shoal.InvalidValue):
             store.get("k")
+
+
+def test_a_record_dtype_stays_one_although_it_equals_a_plain_structured_one(store: shoal.Store) -> None:
+    fields = [("a", "<i4"), ("b", "<f8")]
+    plain, record = np.zeros(2, np.dtype(fields)), np.zeros(2, np.dtype((np.record, fields)))
+    for first, second in ((plain, record), (record, plain)):
+        store["first"], store["second"] = first, second
+        assert store["first"].dtype.type is first.dtype.type
+        assert store["second"].dtype.type is second.dtype.type

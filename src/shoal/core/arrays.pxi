@@ -25,7 +25,7 @@ cdef extern from *:
 cdef object _numpy = None
 cdef PyTypeObject *_ndarray = NULL
 cdef object _empty = None
-cdef dict _descriptions = {}        # dtype -> its description in an encoded array
+cdef dict _descriptions = {}        # dtype, or (structured dtype, its type) -> its description in an encoded array
 cdef dict _dtypes = {}              # description -> (dtype, itemsize)
 
 
@@ -98,7 +98,9 @@ cdef bytes _describe(object dtype):
     cdef size_t size
     cdef bytes sample
     cdef const uint8_t *p
-    found = _descriptions.get(dtype)
+    # numpy.record dtypes equal plain structured ones, but are not the same.
+    key = dtype if dtype.names is None else (dtype, dtype.type)
+    found = _descriptions.get(key)
     if found is None and dtype.itemsize and not dtype.hasobject:
         if _encode is None:
             _load_codec()
@@ -111,7 +113,7 @@ cdef bytes _describe(object dtype):
         if head.kind == KIND_ARRAY:
             size = p[8] | <size_t>p[9] << 8
             found = sample[ARRAY_HEAD + 8 : ARRAY_HEAD + 8 + size]
-            _remember(_descriptions, dtype, found)
+            _remember(_descriptions, key, found)
     return found
 
 
