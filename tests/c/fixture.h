@@ -99,6 +99,14 @@ static inline pid_t fork_child(void)
     return pid;
 }
 
+static pid_t fixture_child;
+
+static inline void fixture_stop(int signal)
+{
+    (void)signal;
+    kill(fixture_child, SIGKILL); /* the wait for it ends, and all is cleared up */
+}
+
 /* Runs `tests` (which ends with check_report) in a child, so that arenas go even if it crashes. */
 static inline int fixture_main(int (*tests)(void))
 {
@@ -108,6 +116,9 @@ static inline int fixture_main(int (*tests)(void))
         setpgid(0, 0);
         exit(tests());
     }
+    fixture_child = pid;
+    signal(SIGTERM, fixture_stop);
+    signal(SIGINT, fixture_stop);
     bool ok = pid > 0 && child_ok(pid);
     kill(-pid, SIGKILL); /* children that a failed test left behind */
     int left = fixture_segments(true);
@@ -147,6 +158,18 @@ static inline shoal_arena *arena_attach(const char *suffix, char flag)
         _exit(1);
     }
     return a;
+}
+
+/* What a dead process left is given back: by a sweep, or without claims by whoever takes its slot. */
+static inline void arena_reap(shoal_arena *a)
+{
+    if (!os_has_claims()) {
+        shoal_options options = {.flag = 'w', .mode = 0600, .wait = WAIT};
+        shoal_arena *b;
+        CHECK_STATUS(shoal_open(shoal_name(a), &options, &b, NULL), SHOAL_OK);
+        shoal_close(b);
+    }
+    CHECK_STATUS(shoal_sweep(a, WAIT), SHOAL_OK);
 }
 
 static inline void arena_report(void *context, int severity, const char *line)

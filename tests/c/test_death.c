@@ -7,7 +7,7 @@
  */
 #include "fixture.h"
 
-#if defined(__linux__) && !defined(__SANITIZE_THREAD__)
+#if defined(SHOAL_LINUX) && !defined(__SANITIZE_THREAD__)
 #include <fcntl.h>
 #include <sys/ptrace.h>
 
@@ -523,7 +523,7 @@ int main(int argc, char **argv)
 
 #else
 
-static void death_at_every_instruction(void) { SKIP("no single steps here"); }
+static void death_at_every_instruction(void) { SKIP("needs single steps of a Linux process, claims, and no thread sanitizer"); }
 
 static int tests(void)
 {

@@ -141,7 +141,7 @@ static void a_dead_processs_pins_are_reaped(void)
     CHECK_SOUND(a);
     uint64_t used = stats_of(a).used;
     CHECK(stats_of(a).pinned_bytes >= 2 * LARGE);
-    CHECK_STATUS(shoal_sweep(a, WAIT), SHOAL_OK);
+    arena_reap(a);
     CHECK_EQ(stats_of(a).pinned_bytes, 0u);
     CHECK(used - stats_of(a).used >= LARGE);
     CHECK_STATUS(get_pattern(a, &ns, "kept", 1, LARGE), SHOAL_OK);
@@ -225,7 +225,7 @@ static void a_half_made_record_harms_nobody(void)
         _exit(0);
     }
     CHECK(child_ok(pid));
-    CHECK_STATUS(shoal_sweep(a, WAIT), SHOAL_OK);
+    arena_reap(a);
     CHECK_EQ((uint32_t)a->map[page_of(a, (p.block & REF_MASK) << REF_SHIFT)].aux, 1u);
     CHECK(pattern_holds(p.data, 1, LARGE));
     shoal_unpin(a, &p);

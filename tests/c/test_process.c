@@ -71,9 +71,9 @@ static void a_killed_process_is_dead_and_a_stopped_one_is_not(void)
     CHECK(!process_others(a));
     CHECK_EQ(stats_of(a).processes, 1u);
     CHECK_EQ((uint32_t)a->slots[slot].state, (uint32_t)SLOT_USED);
-    process_reap(a, &(waiting){.wait = WAIT});
+    arena_reap(a);
     CHECK_EQ((uint32_t)a->slots[slot].state, (uint32_t)SLOT_FREE);
-    process_reap(a, &(waiting){.wait = WAIT});
+    arena_reap(a);
     (void)byte;
     close(ready[0]);
     close(ready[1]);
@@ -91,7 +91,7 @@ static void a_reused_pid_is_not_mistaken(void)
     slot->pid = (uint64_t)getpid();
     slot->start_time = 1;
     CHECK(!process_alive(a, index, generation));
-    process_reap(a, &(waiting){.wait = WAIT});
+    arena_reap(a);
     CHECK_EQ((uint32_t)slot->state, (uint32_t)SLOT_FREE);
     ARENA_END(a);
 }

@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 
+import shoal
+import shoal.codec  # so that a forked child has it from the start and gets to work at once
+
 SIZES = (1, 7, 100, 300, 1000, 5000, 40_000, 70_000, 200_000)
 
 _shared: Any = None
@@ -83,8 +86,6 @@ def read_greeting(line: Any, store: Any) -> tuple[Any, bool]:
 
 def make_anonymous(line: Any) -> None:
     """Make a store here and hand it to the parent."""
-    import shoal
-
     with shoal.open(None, size="4MiB") as store:
         store["greeting"] = "from the child"
         line.send(store)

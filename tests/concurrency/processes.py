@@ -6,7 +6,6 @@ back through it at the end. Processes that should do something at once wait on a
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import select
@@ -82,6 +81,9 @@ class Child:
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
 
+    def go_on(self) -> None:
+        self.signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """End it as `kill -9` does, stopped or not."""
         if self.process.exitcode is None:
@@ -120,10 +122,13 @@ class Stranger:
         assert select.select([self._handle], [], [], seconds)[0], f"process {self.pid} does not end"
 
     def kill(self) -> None:
+        if self._handle < 0:
+            return
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._handle, signal.SIGKILL)
         self.wait()
         os.close(self._handle)
+        self._handle = -1
 
 
 class Crew:
@@ -225,16 +230,50 @@ def problems(store: Any) -> list[str]:
     return [text for severity, text in store.verify() if severity == "problem"]
 
 
-def become_nobody() -> None:
-    """Give up root for good. Modules that a call would import lazily are loaded first: the home may be closed."""
-    import shoal.codec
-    import shoal.records
+# ---------------------------------------------------------------------- what they do
 
-    with shoal.open("memory://warm") as store:
+
+def busy_inside(line: Any, store: Any) -> int:
+    """Be inside the lock as much as possible, until told to end."""
+    rounds = 0
+    with store.namespace("busy") as busy:
+        batch = {f"{number}": "x" * 100 for number in range(3000)}
+        line.send("begun")
+        while not line.poll():
+            busy.update(batch)
+            busy.clear()
+            rounds += 1
+    return rounds
+
+
+def stop(child: Child) -> None:
+    """Stop it where it is. It has stopped when this returns."""
+    child.signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+
+
+def stop_inside(child: Child, name: str) -> None:
+    """Stop a process that runs `busy_inside` while it holds a lock of the store."""
+    with shoal.open(name, timeout=0) as probe:
+        for _ in range(10_000):
+            stop(child)
+            try:
+                probe.set("probe", 1)
+                probe.delete("probe")
+            except shoal.StoreBusy:
+                return
+            child.go_on()
+            assert child.alive_after(0.0005)
+    raise AssertionError("never stopped inside the lock")
+
+
+def become_nobody() -> None:
+    """Give up root for good. Modules that a call would import lazily are loaded first: the home may be closed to it."""
+    with shoal.open(None, size="4MiB") as store:
         store["key"] = [1, {"a": (1,)}]
+        assert store["key"] == [1, {"a": (1,)}]
         store.metadata("key")
         store.stats()
-    assert json and shoal.codec and shoal.records and traceback.format_list([])  == []
     os.setgroups([])
     os.setgid(NOBODY)
     os.setuid(NOBODY)

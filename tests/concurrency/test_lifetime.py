@@ -220,6 +220,31 @@ def test_a_child_that_inherited_a_handle_keeps_the_store(crew: Crew, name: str, 
     assert name in shoal.gc()
 
 
+LATE = """
+import os, sys
+read, write = os.pipe()
+os.register_at_fork(after_in_child=lambda: os.read(read, 1))  # before the import: it runs before Shoal's own
+import shoal
+store = shoal.open(sys.argv[1])
+child = os.fork()
+if child == 0:
+    store = shoal.open(sys.argv[1], "w")
+    store["child"] = 1
+    print("child", dict(store))
+    sys.exit()
+store.close()
+print("closed", flush=True)
+os.write(write, b"!")
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+def test_a_child_counts_from_the_fork_on(crew: Crew, name: str) -> None:
+    """The parent closes the store before its child has had time to do anything."""
+    assert crew.run(LATE, name) == "closed\nchild {'child': 1}"
+    assert not segment(name).exists()
+
+
 def test_children_that_leave_without_a_word(crew: Crew, name: str) -> None:
     """`os._exit` runs no handler: the kernel still tells that the process is gone."""
     with shoal.open(name, size="4MiB") as store:

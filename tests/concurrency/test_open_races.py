@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from processes import Crew, Gun
 
 OPENERS = 16
-INIT = (0x304C414F4853).to_bytes(8, "little")
+INIT = (0xCE4C414F4853).to_bytes(8, "little")
 """What a segment starts with while its creator is at work (csrc/layout.h)."""
 
 

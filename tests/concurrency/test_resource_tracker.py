@@ -85,7 +85,9 @@ def test_a_program_that_attaches_and_ends(crew: Crew, name: str, ending: str) ->
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-@pytest.mark.parametrize("program", [CHILDREN, POOL, ITS_OWN, TERMINATED], ids=["children", "pool", "own", "terminated"])
+@pytest.mark.parametrize(
+    "program", [CHILDREN, POOL, ITS_OWN, TERMINATED], ids=["children", "pool", "own", "terminated"]
+)
 def test_a_program_with_children(crew: Crew, name: str, program: str, method: str) -> None:
     with shoal.open(name, size="4MiB") as store:
         crew.run(program, name, method)
