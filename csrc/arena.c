@@ -161,9 +161,9 @@ static int try_open(shoal_arena *a, const char *path, const shoal_options *o, in
             return AGAIN;
     }
     if (a->fd < 0)
-        return errno == ENOENT  ? SHOAL_NOT_FOUND
-               : errno == ENXIO ? failed(error, SHOAL_FOREIGN, "not a regular file")
-                                : os_failed(error, "opening the segment");
+        return errno == ENOENT                     ? SHOAL_NOT_FOUND
+               : errno == ENXIO || errno == EISDIR ? failed(error, SHOAL_FOREIGN, "not a regular file")
+                                                   : os_failed(error, "opening the segment");
     struct stat st;
     if (fstat(a->fd, &st) != 0)
         return os_failed(error, "looking at the segment");
@@ -236,7 +236,7 @@ shoal_status shoal_open(const char *name, const shoal_options *o, shoal_arena **
         return SHOAL_NO_MEMORY;
     snprintf(a->name, sizeof a->name, "%s", name);
     a->read_only = o->flag == 'r';
-    a->fd = -1;
+    a->fd = a->fork_fd = -1;
     pthread_mutex_init(&a->attach_mutex, NULL);
     int64_t deadline = deadline_after(os_mono_ns(), o->wait);
     int status;
@@ -259,10 +259,18 @@ shoal_status shoal_open(const char *name, const shoal_options *o, shoal_arena **
     return (shoal_status)status;
 }
 
+static void drop_fork_fd(shoal_arena *a)
+{
+    if (a->fork_fd >= 0)
+        close(a->fork_fd);
+    a->fork_fd = -1;
+}
+
 void shoal_close(shoal_arena *a)
 {
     char path[PATH_BYTES];
     struct stat st;
+    drop_fork_fd(a); /* our own claim there must not look like somebody else's */
     if (a->fd >= 0 && path_of(a->name, path) && os_gate(a->fd, os_mono_ns() + GATE_WAIT_NS) == 0) {
         bool persist = load_relaxed(&a->header->persist) != 0;
         process_leave(a);
@@ -275,9 +283,8 @@ void shoal_close(shoal_arena *a)
     free(a);
 }
 
-/* The parent's open file carries its claim: as long as this process had it open, a dead parent would look
- * alive. So open the same segment anew (by the descriptor: the name may be gone), and let the old one go. */
-void shoal_after_fork(shoal_arena *a)
+/* The same segment once more (by the descriptor: the name may be gone), with a reader's claim. -1: it cannot be. */
+static int reopen(const shoal_arena *a)
 {
     char path[PATH_BYTES];
     struct stat st;
@@ -291,9 +298,34 @@ void shoal_after_fork(shoal_arena *a)
             fd = -1;
         }
     }
-    /* Until it has a slot this process counts as a user like a reader does, so that the parent is not the last. */
     if (fd >= 0)
         os_claim(fd, CLAIM_READERS, true);
+    return fd;
+}
+
+void shoal_before_fork(shoal_arena *a)
+{
+    drop_fork_fd(a);
+    a->fork_fd = reopen(a);
+}
+
+void shoal_after_fork_in_parent(shoal_arena *a) { drop_fork_fd(a); }
+
+/* The parent's open file carries its claim: as long as this process had it open, a dead parent would look alive. The mapping holds
+ * it as well as the descriptor does: both are replaced. Until it has a slot, this process counts as a user like a reader does. */
+void shoal_after_fork(shoal_arena *a)
+{
+    int fd = a->fork_fd >= 0 ? a->fork_fd : reopen(a);
+    int protection = a->read_only ? PROT_READ : PROT_READ | PROT_WRITE;
+    a->fork_fd = -1;
+    if (fd >= 0 && mmap(a->base, a->file_size, protection, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+        close(fd);
+        fd = -1;
+    }
+#ifdef MADV_DONTDUMP
+    if (fd >= 0)
+        madvise(a->base, a->file_size, MADV_DONTDUMP);
+#endif
     close(a->fd);
     a->fd = fd;
     a->pins_left = 0;

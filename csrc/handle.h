@@ -42,6 +42,7 @@ struct shoal_arena {
     void *hook_context;
 
     int fd;
+    int fork_fd; /* of the child that a fork under way makes, -1 = none */
     pthread_mutex_t attach_mutex;
     dev_t device;
     ino_t inode;

@@ -17,7 +17,7 @@
 #include "shoal.h"
 
 #define SHOAL_MAGIC 0x314C414F4853ull      /* "SHOAL1" */
-#define SHOAL_MAGIC_INIT 0x304C414F4853ull /* "SHOAL0": being initialised under the gate */
+#define SHOAL_MAGIC_INIT 0xCE4C414F4853ull /* being initialised under the gate; a byte away from READY, all bits of it */
 #define SHOAL_LAYOUT_VERSION 1u
 
 #define PAGE_SIZE 4096u

@@ -88,7 +88,11 @@ shoal_status shoal_open(const char *name, const shoal_options *options, shoal_ar
  * The mapping stays while pins of this process exist only if the caller keeps the arena open. */
 void shoal_close(shoal_arena *arena);
 
-/* In the child of a fork: give up the parent's place, take an own one at the next call. */
+/* A fork, in three parts. Before it, the child's own open file is made, with a claim: so the child counts as a user from
+ * its first instant on. After it, the parent lets go of that file, whether the fork worked or not. The child gives up the parent's
+ * place, and takes one of its own at the next call. The first two may be left out: then the child counts from shoal_after_fork on. */
+void shoal_before_fork(shoal_arena *arena);
+void shoal_after_fork_in_parent(shoal_arena *arena);
 void shoal_after_fork(shoal_arena *arena);
 
 /* Called about every 50 ms of a wait, without any lock held. Non-zero ends the wait with SHOAL_INTERRUPTED. */

@@ -77,6 +77,8 @@ cdef extern from "shoal.h" nogil:
 
     shoal_status shoal_open(const char *name, const shoal_options *options, shoal_arena **out, shoal_error *error)
     void shoal_close(shoal_arena *arena)
+    void shoal_before_fork(shoal_arena *arena)
+    void shoal_after_fork_in_parent(shoal_arena *arena)
     void shoal_after_fork(shoal_arena *arena)
     void shoal_set_wait_hook(shoal_arena *arena, int (*hook)(void *context) noexcept nogil, void *context)
     shoal_status shoal_destroy(const char *name)

@@ -19,11 +19,21 @@ class Lifetime:
 
     Args:
         close_all: Closes all mappings.
+        before_fork: Makes what a forked child will need.
+        after_fork: Called in the parent, whether the fork worked or not.
         inherit_all: Called in a forked child, before anything else uses the mappings there.
     """
 
-    def __init__(self, close_all: Callable[[], None], inherit_all: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        close_all: Callable[[], None],
+        before_fork: Callable[[], None],
+        after_fork: Callable[[], None],
+        inherit_all: Callable[[], None],
+    ) -> None:
         self._close_all = close_all
+        self._prepare_all = before_fork
+        self._settle_all = after_fork
         self._inherit_all = inherit_all
         self._known = False  # to multiprocessing, in this process or an ancestor
         self.opening = RLock()
@@ -51,8 +61,10 @@ class Lifetime:
 
     def _before_fork(self) -> None:
         self.opening.acquire()
+        self._prepare_all()
 
     def _after_fork(self) -> None:
+        self._settle_all()
         self.opening.release()
 
     def _after_fork_in_child(self) -> None:

@@ -277,7 +277,8 @@ static void the_killed_lose_nothing_and_block_nobody(void)
     CHECK_EQ(stats.processes, 1u);
     CHECK(stats.entries <= 11); /* of the namespace that comes and goes */
     CHECK(stats.used <= MIB);
-    printf("  %" PRIu64 " kills, %" PRIu64 " operations, %" PRIu64 " recoveries, seed %" PRIu64 "\n", kills, operations, stats.recoveries, run_seed);
+    printf("  %" PRIu64 " kills, %" PRIu64 " operations, %" PRIu64 " recoveries, seed %" PRIu64 "\n", kills, operations,
+           stats.recoveries, run_seed);
     munmap(logs, sizeof(worker_log) * WORKERS);
     free(value);
     ARENA_END(arena);

@@ -90,7 +90,8 @@ static bool count_up(worker *w, uint64_t r)
     shoal_status status = shoal_get(arena, &spaces[0], "swapped", 7, &number, 0, 8, &meta, WAIT);
     HOLDS(is_one_of(status, SHOAL_OK, SHOAL_MISS, SHOAL_MISS));
     number++;
-    shoal_put_args args = {.head = &number, .head_size = 8, .condition = SHOAL_IF_VERSION, .version = status == SHOAL_OK ? meta.version : 0};
+    shoal_put_args args = {.head = &number, .head_size = 8, .condition = SHOAL_IF_VERSION,
+                           .version = status == SHOAL_OK ? meta.version : 0};
     status = shoal_put(arena, &spaces[0], "swapped", 7, &args, NULL, WAIT);
     HOLDS(is_one_of(status, SHOAL_OK, SHOAL_CONFLICT, SHOAL_CONFLICT));
     swapped[w->number] += status == SHOAL_OK;
@@ -215,7 +216,8 @@ static void threads_agree(void)
     CHECK_EQ(number, total);
     CHECK_EQ(stats_of(arena).pinned_bytes, 0u);
     shoal_stats stats = stats_of(arena);
-    printf("  %" PRIu64 " writes, %" PRIu64 " hits, %" PRIu64 " retries, %" PRIu64 " lock waits, %" PRIu64 " expired, %" PRIu64 " evicted\n",
+    printf("  %" PRIu64 " writes, %" PRIu64 " hits, %" PRIu64 " retries, %" PRIu64 " lock waits, %" PRIu64
+           " expired, %" PRIu64 " evicted\n",
            stats.sets, stats.hits, stats.retries, stats.lock_waits, stats.expired, stats.evicted);
     shoal_close(reader);
     ARENA_END(arena);

@@ -271,7 +271,8 @@ static void a_damaged_header_is_refused(void)
         int fd = damaged("header", &header);
         REQUIRE(fd >= 0);
         arena_geometry *g = &header.geometry;
-        uint64_t *const numbers[] = {&g->file_size, &g->pages, &g->slots_at, &g->shards_at, &g->records_at, &g->heads_at, &g->map_at, &g->pages_at};
+        uint64_t *const numbers[] = {&g->file_size, &g->pages, &g->slots_at, &g->shards_at, &g->records_at,
+                                     &g->heads_at, &g->map_at, &g->pages_at};
         if (field < 8)
             *numbers[field] += PAGE_SIZE;
         else

@@ -2,7 +2,8 @@
 #include "fixture.h"
 #include "recover.h"
 
-static shoal_status put_if(shoal_arena *a, const shoal_namespace *ns, const char *key, const char *text, uint8_t condition, uint64_t version)
+static shoal_status put_if(shoal_arena *a, const shoal_namespace *ns, const char *key, const char *text, uint8_t condition,
+                           uint64_t version)
 {
     shoal_put_args args = {.head = text, .head_size = strlen(text), .condition = condition, .version = version, .ttl = SHOAL_TTL_DEFAULT};
     return shoal_put(a, ns, key, strlen(key), &args, NULL, WAIT);
@@ -16,7 +17,8 @@ static void values_come_back_around_every_boundary(void)
 {
     shoal_arena *a = arena_new("sizes", 64 * MIB);
     shoal_namespace ns = ns_default(a);
-    const size_t around[] = {0, 16, 64, 256, 512, 4096, 32768 - 32 - 3, 32768 - 48 - 3, 32768 - 63 - 48 - 3, 32768, 36864, 65536, 131072, MIB};
+    const size_t around[] = {0, 16, 64, 256, 512, 4096, 32768 - 32 - 3, 32768 - 48 - 3, 32768 - 63 - 48 - 3, 32768,
+                             36864, 65536, 131072, MIB};
     for (int align = 0; align < 2; align++)
         for (size_t i = 0; i < sizeof around / sizeof *around; i++)
             for (size_t size = around[i] < 20 ? 0 : around[i] - 20; size <= around[i] + 20; size++) {

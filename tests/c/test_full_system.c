@@ -194,7 +194,8 @@ static void readers_meanwhile(void)
         }
     uint64_t seed = 21;
     unsigned refused = 0;
-    for (int64_t begin = shoal_clock_mono_ns(), now = begin; now < begin + 2 * SECOND / 3 || (refused <= 10 && now < begin + WAIT); now = shoal_clock_mono_ns()) {
+    int64_t begin = shoal_clock_mono_ns(), now = begin;
+    for (; now < begin + 2 * SECOND / 3 || (refused <= 10 && now < begin + WAIT); now = shoal_clock_mono_ns()) {
         uint64_t r = random_next(&seed);
         size_t size = (r >> 8) % (r & 1 ? 300000 : 2000);
         const char *key = numbered("k", (unsigned)((r >> 40) % KEYS));

@@ -95,7 +95,7 @@ static void damage_to_the_table_is_named(void)
     DAMAGED(head->word, head->word | OVERFLOW_MASK, "chain");
     DAMAGED(sh->entries, sh->entries + 1, "entries");
     DAMAGED(sh->chained, sh->chained + 1, "overflow");
-    DAMAGED(sh->nbuckets, sh->nbuckets + 1, "");
+    DAMAGED(sh->nbuckets, 1, "");
     DAMAGED(sh->version, 1, "version");
     DAMAGED(sh->directory[0], 0, "directory");
     block *in = block_at(a, b->slots[slot] & REF_MASK);

@@ -16,8 +16,8 @@ PACKAGE = ROOT / "src" / "shoal"
 # implements a part of shoal.h and may use them all.)
 C_LAYERS = (
     "shoal",
-    "os",
     "atomics",
+    "os",
     "layout",
     "hash",
     "number",

@@ -115,14 +115,21 @@ cdef shoal_arena *_map(str name, str flag, uint64_t size, bint persist, uint32_t
     cdef bytes text = name.encode()
     cdef const char *chars = text
     cdef int status
+    cdef int64_t deadline = shoal_clock_mono_ns() + wait
     memset(&error, 0, sizeof(error))
     options.flag = <char>ord(flag)
     options.persist = persist
     options.mode = mode
     options.size = size
-    options.wait = wait
-    with nogil:
-        status = shoal_open(chars, &options, &raw, &error)
+    options.wait = min(wait, <int64_t>50_000_000)
+    while True:
+        with nogil:
+            status = shoal_open(chars, &options, &raw, &error)
+        if status != SHOAL_BUSY or shoal_clock_mono_ns() >= deadline:
+            break
+        # There is no hook before there is an arena: look for signals between two tries.
+        if PyErr_CheckSignals() != 0:
+            _raise_pending()
     if status != SHOAL_OK:
         what = error.what.decode("utf-8", "replace") if error.what != NULL else ""
         if error.os_errno:
@@ -168,6 +175,19 @@ def _close_all():
             arena.drain(1.0)
 
 
+def _before_fork():
+    cdef Arena arena
+    for arena in _live:
+        shoal_before_fork(arena.raw)
+
+
+def _after_fork():
+    """In the parent."""
+    cdef Arena arena
+    for arena in _live:
+        shoal_after_fork_in_parent(arena.raw)
+
+
 def _inherit_all():
     """In a forked child."""
     cdef Arena arena
@@ -175,4 +195,4 @@ def _inherit_all():
         arena.inherit()
 
 
-_lifetime = Lifetime(_close_all, _inherit_all)
+_lifetime = Lifetime(_close_all, _before_fork, _after_fork, _inherit_all)
