@@ -3,7 +3,7 @@
 Three switches, from the environment, none of them for releases:
     SHOAL_SANITIZE=address|thread   sanitizer build
     SHOAL_COVERAGE=1                gcov build
-    SHOAL_DEBUG=1                   with the core's invariant checks
+    SHOAL_DEBUG=1                   symbols, little optimisation
 """
 
 import os
@@ -32,7 +32,6 @@ if SANITIZE not in SANITIZERS:
 instrument = [flag for flag in (SANITIZERS[SANITIZE], "--coverage" if COVERAGE else "") if flag]
 compile_args = ["-std=c11", "-D_GNU_SOURCE", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wundef"]
 compile_args += ["-g", "-O1", *instrument] if DEBUG or instrument else ["-O3", "-g0"]
-compile_args += ["-UNDEBUG", "-DSHOAL_DEBUG=1"] if DEBUG else []
 
 
 class BuildCore(build_ext):

@@ -96,6 +96,10 @@ static inline pid_t fork_child(void)
     if (pid == 0)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
 #endif
+    if (pid < 0) { /* and nobody shall kill(-1) */
+        perror("fork");
+        _exit(1);
+    }
     return pid;
 }
 
