@@ -265,22 +265,29 @@ static void make_chain_with_key(shoal_arena *a, const shoal_namespace *ns)
 static void inserting_into_a_chain(void) { walk(&(scenario){make_chain, put_new, absent_or_new}); }
 static void deleting_from_a_chain(void) { walk(&(scenario){make_chain_with_key, delete_key, old_or_absent}); }
 
-/* The next insert splits a bucket, and that bucket is one with a chain. */
+static uint64_t index_of(shoal_arena *a, const shoal_namespace *ns, const char *name)
+{
+    return bucket_index(tag_of(hash_key(a->secret, ns->uid, name, strlen(name)) >> 8), a->shards[0].nbuckets);
+}
+
+/* The next insert splits a bucket, and that bucket is one with a chain: enough keys of other buckets are exchanged for
+ * keys of that one. */
 static void fill_before_split(shoal_arena *a, const shoal_namespace *ns)
 {
     shard *sh = &a->shards[0];
-    for (unsigned i = 0; (sh->entries + 1) * 100 <= sh->nbuckets * BUCKET_SLOTS * 82; i++)
-        CHECK_STATUS(put(a, ns, numbered("fill", i), "x"), SHOAL_OK);
-    uint64_t n = sh->nbuckets, level = 1ull << (63 - __builtin_clzll(n));
-    for (unsigned number = 0; bucket_at(a, sh, n - level)->word % SEQ_ONE == 0; number++) { /* exchange others for some of it */
-        const char *name = numbered("c", number);
-        if (bucket_index(tag_of(hash_key(a->secret, ns->uid, name, strlen(name)) >> 8), n) != n - level)
+    unsigned fills = 0, gone = 0;
+    while (sh->nbuckets < 40 || (sh->entries + 1) * 100 <= sh->nbuckets * BUCKET_SLOTS * 82)
+        CHECK_STATUS(put(a, ns, numbered("fill", fills++), "x"), SHOAL_OK);
+    uint64_t target = sh->nbuckets - (1ull << (63 - __builtin_clzll(sh->nbuckets)));
+    for (unsigned number = 0; bucket_at(a, sh, target)->word % SEQ_ONE == 0 && gone < fills; number++) {
+        if (index_of(a, ns, numbered("c", number)) != target)
             continue;
-        for (unsigned i = 0; i < 100; i++)
-            if (del(a, ns, numbered("fill", i)) == SHOAL_OK)
-                break;
-        CHECK_STATUS(put(a, ns, name, "chained"), SHOAL_OK);
+        while (gone < fills && index_of(a, ns, numbered("fill", gone)) == target)
+            gone++;
+        CHECK_STATUS(del(a, ns, numbered("fill", gone++)), SHOAL_OK);
+        CHECK_STATUS(put(a, ns, numbered("c", number), "chained"), SHOAL_OK);
     }
+    CHECK(bucket_at(a, sh, target)->word % SEQ_ONE != 0);
 }
 
 static void splitting(void) { walk(&(scenario){fill_before_split, put_new, absent_or_new}); }
