@@ -35,7 +35,8 @@ static inline void entry_set_prev(block *b, uint64_t ref) { store_relaxed(&b->pr
 
 static inline uint64_t entry_key_at(uint32_t flags)
 {
-    return sizeof(block) + ((flags & BLOCK_EXPIRES) ? 8 : 0) + ((flags & BLOCK_CREATED) ? 8 : 0);
+    return sizeof(block) + ((flags & BLOCK_EXPIRES) ? 8 : 0) + ((flags & BLOCK_CREATED) ? 8 : 0) +
+           ((flags & BLOCK_FIELD) ? sizeof(field_links) : 0);
 }
 
 /* From the block's first byte; `ref` because alignment is that of the arena. */
@@ -56,6 +57,10 @@ static inline uint64_t entry_bytes(uint32_t flags, uint64_t key_size, uint64_t v
 static inline uint64_t *entry_expires(block *b) { return (uint64_t *)(b + 1); }
 static inline uint64_t *entry_created(block *b, uint32_t flags) { return (uint64_t *)(b + 1) + ((flags & BLOCK_EXPIRES) ? 1 : 0); }
 
+static inline field_links *entry_links(block *b, uint32_t flags) { return (field_links *)(entry_created(b, flags) + ((flags & BLOCK_CREATED) ? 1 : 0)); }
+/* The object that the entry is a field of; 0 for one at the top, and for one of no tree. */
+static inline uint64_t entry_parent(block *b, uint32_t flags) { return (flags & BLOCK_FIELD) ? load_relaxed(&entry_links(b, flags)->parent) : 0; }
+
 static inline void entry_meta(block *b, const entry *e, shoal_meta *meta)
 {
     meta->version = e->version;
@@ -63,6 +68,7 @@ static inline void entry_meta(block *b, const entry *e, shoal_meta *meta)
     meta->modified_us = (int64_t)e->modified;
     meta->created_us = (e->flags & BLOCK_CREATED) ? (int64_t)load_relaxed(entry_created(b, e->flags)) : (int64_t)e->modified;
     meta->expires_ns = (e->flags & BLOCK_EXPIRES) ? (int64_t)load_relaxed(entry_expires(b)) : 0;
+    meta->object = e->flags & BLOCK_OBJECT;
 }
 
 /* Exact although the clock of the first look is coarse: only near the deadline is the fine one asked. */

@@ -20,10 +20,11 @@ static inline uint64_t hash_rotate(uint64_t x, int b) { return (x << b) | (x >> 
         v2 += v1, v1 = hash_rotate(v1, 17) ^ v2, v2 = hash_rotate(v2, 32);                                             \
     } while (0)
 
-/* `space` is the namespace's uid: equal keys of two namespaces lie in unrelated places. */
-static inline uint64_t hash_key(const uint64_t secret[2], uint64_t space, const void *key, size_t n)
+/* `space` is the namespace's uid, `parent` the object that a field belongs to (0: none): equal keys of two namespaces, or objects,
+ * lie in unrelated places. */
+static inline uint64_t hash_field(const uint64_t secret[2], uint64_t space, uint64_t parent, const void *key, size_t n)
 {
-    uint64_t k0 = secret[0] ^ (space * 0x9E3779B97F4A7C15ull), k1 = secret[1];
+    uint64_t k0 = secret[0] ^ (space * 0x9E3779B97F4A7C15ull), k1 = secret[1] ^ (parent * 0xD1B54A32D192ED03ull);
     uint64_t v0 = k0 ^ 0x736f6d6570736575ull, v1 = k1 ^ 0x646f72616e646f6dull;
     uint64_t v2 = k0 ^ 0x6c7967656e657261ull, v3 = k1 ^ 0x7465646279746573ull;
     const uint8_t *p = key;
@@ -52,6 +53,11 @@ static inline uint64_t hash_key(const uint64_t secret[2], uint64_t space, const 
     SIP_ROUND(v0, v1, v2, v3);
     SIP_ROUND(v0, v1, v2, v3);
     return v0 ^ v1 ^ v2 ^ v3;
+}
+
+static inline uint64_t hash_key(const uint64_t secret[2], uint64_t space, const void *key, size_t n)
+{
+    return hash_field(secret, space, 0, key, n);
 }
 
 #endif

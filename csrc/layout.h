@@ -142,7 +142,8 @@ typedef struct shard {
     uint64_t version;  /* last version given out; grows by each write, never falls */
     uint64_t chained;  /* overflow buckets in use */
     uint64_t limbo;    /* how many large runs may be orphans without a pin, to be freed when the page lock is free */
-    uint64_t spare[2];
+    uint64_t epoch;    /* changes before any object of a tree is removed, replaced, or given an expiry */
+    uint64_t graves;   /* ref of the first object whose fields are still to be removed; more through the blocks' next */
     slab_class classes[CLASS_COUNT];
     uint32_t directory[DIRECTORY_MAX];
     uint8_t pad[PAGE_SIZE - 64 - 32 * CLASS_COUNT - 4 * DIRECTORY_MAX];
@@ -152,6 +153,7 @@ _Static_assert(sizeof(shard) == PAGE_SIZE, "a shard is a page");
 /* ---- namespace: a record, and one head per shard for the list of its entries there. */
 #define COUNTING UINT64_MAX /* in max_keys: the total is being made, nobody is refused yet */
 enum { NAMESPACE_FREE = 0, NAMESPACE_USED, NAMESPACE_DROPPING };
+enum { KIND_KEYS = 0, KIND_TREE, KIND_RUNS };
 typedef struct namespace_record {
     uint64_t uid;      /* 0 unless USED; changes last when made, first when dropped */
     uint64_t state;
@@ -162,9 +164,11 @@ typedef struct namespace_record {
     uint64_t total;    /* = sum of heads' count, while limited */
     uint64_t hand;     /* shard where SIEVE goes on */
     uint64_t last_uid; /* uid before it was dropped: what its entries were hashed with */
+    uint64_t kind;     /* KIND_* */
+    uint64_t home_uid; /* of a tree: the namespace that it belongs to */
     uint64_t name_length;
     char name[SHOAL_NAME_MAX];
-    uint8_t pad[512 - 80 - SHOAL_NAME_MAX];
+    uint8_t pad[512 - 96 - SHOAL_NAME_MAX];
 } namespace_record;
 _Static_assert(sizeof(namespace_record) == 512, "");
 
@@ -180,7 +184,7 @@ typedef struct namespace_head {
 } namespace_head;
 _Static_assert(sizeof(namespace_head) == 64, "");
 
-/* ---- block: the header of an entry, then [expires 8][created 8] if flagged, key, padding, value.
+/* ---- block: the header of an entry, then [expires 8][created 8][field_links 24] if flagged, key, padding, value.
  *
  *   next     [ flags 8 ][ namespace 16 ][ 0 4 ][ next ref 36 ]
  *   prev     [ modified 55..48 ][ key length 16 ][ 0 4 ][ prev ref 36 ]
@@ -191,11 +195,25 @@ _Static_assert(sizeof(namespace_head) == 64, "");
 #define BLOCK_EXPIRES 1u
 #define BLOCK_CREATED 2u
 #define BLOCK_ALIGNED 4u /* the value starts at a multiple of 64 of the arena */
+#define BLOCK_FIELD 8u   /* of a tree: the key is a name within `parent` */
+#define BLOCK_OBJECT 16u /* of a tree: the value is the ref of the first of its fields. Always with EXPIRES and CREATED */
 typedef struct block {
     uint64_t next, prev, version, size;
 } block;
 _Static_assert(sizeof(block) == 32, "");
 #define VERSION_MASK ((1ull << 48) - 1)
+
+/* ---- field of a tree. An object's id is its version << 8 | shard: unique in the arena, and all that is below a top-level
+ * field lies in the shard of its ids. Parent 0: at the top; those are the fields of each shard's root, an object with a name
+ * that no path can have. An object's fields form a list: derived, as all lists are. */
+#define OBJECT_SHIFT 8
+#define ROOT_NAME "\xFF"
+#define FIELD_FIRST (1ull << 63) /* in previous: there is none, this is the ref of the object itself */
+typedef struct field_links {
+    uint64_t parent;         /* id */
+    uint64_t next, previous; /* refs, 0 = none */
+} field_links;
+_Static_assert(SHARD_MAX <= 1u << OBJECT_SHIFT, "an id holds a shard");
 
 /* ---- header: one page. The first part is written once, before magic; every process checks it at
  * attach, copies it and never reads it again. */

@@ -4,6 +4,7 @@
 
 #include "os.h"
 #include "process.h"
+#include "tree.h"
 
 #define CLEAR_BATCH 256 /* entries to remove before the lock is let go once */
 
@@ -27,23 +28,32 @@ static shoal_status commit(shoal_arena *a, uint32_t id)
     return SHOAL_OK;
 }
 
-/* Records are written before their uid, and lose it first: a name read between two equal uids is whole. */
-static bool is_named(shoal_arena *a, uint32_t id, const char *name, size_t length, uint64_t *uid)
+/* What a record is looked up by: keys by their name, a tree by the namespace that it belongs to. */
+typedef struct identity {
+    uint64_t kind, home_uid;
+    const char *name;
+    size_t length;
+} identity;
+
+/* Records are written before their uid, and lose it first: what is read between two equal uids is whole. */
+static bool is_wanted(shoal_arena *a, uint32_t id, const identity *wanted, uint64_t *uid)
 {
     namespace_record *r = &a->records[id];
     char copy[SHOAL_NAME_MAX];
     *uid = load_acquire(&r->uid);
-    if (*uid == 0 || load_relaxed(&r->name_length) != length)
+    if (*uid == 0 || load_relaxed(&r->kind) != wanted->kind || load_relaxed(&r->home_uid) != wanted->home_uid ||
+        load_relaxed(&r->name_length) != wanted->length)
         return false;
     racing_read(copy, r->name, sizeof copy);
     fence_acquire();
-    return load_relaxed(&r->uid) == *uid && memcmp(copy, name, length) == 0;
+    return load_relaxed(&r->uid) == *uid && memcmp(copy, wanted->name, wanted->length) == 0;
 }
 
-static bool find(shoal_arena *a, const char *name, size_t length, shoal_namespace *out)
+static bool find(shoal_arena *a, const identity *wanted, shoal_namespace *out)
 {
+    *out = (shoal_namespace){.tree = wanted->kind != KIND_KEYS};
     for (uint32_t id = 0; id < high_of(a); id++)
-        if (is_named(a, id, name, length, &out->uid)) {
+        if (is_wanted(a, id, wanted, &out->uid)) {
             out->id = id;
             return true;
         }
@@ -94,7 +104,7 @@ static shoal_status free_record(shoal_arena *a, uint32_t *id, waiting *w)
     return SHOAL_OK;
 }
 
-static void make(shoal_arena *a, uint32_t id, const char *name, size_t length, const shoal_namespace_config *config, shoal_namespace *out)
+static void make(shoal_arena *a, uint32_t id, const identity *made, const shoal_namespace_config *config, shoal_namespace *out)
 {
     namespace_record *r = &a->records[id];
     uint64_t uid = load_relaxed(&a->header->namespace_uid) + 1;
@@ -105,11 +115,13 @@ static void make(shoal_arena *a, uint32_t id, const char *name, size_t length, c
     store_relaxed(&r->eviction, config ? config->eviction : SHOAL_EVICT_ERROR);
     store_relaxed(&r->total, 0);
     store_relaxed(&r->hand, 0);
-    store_relaxed(&r->name_length, length);
+    store_relaxed(&r->kind, made->kind);
+    store_relaxed(&r->home_uid, made->home_uid);
+    store_relaxed(&r->name_length, made->length);
     store_relaxed(&r->last_uid, uid);
-    racing_write(r->name, name, length);
+    racing_write(r->name, made->name, made->length);
     store_release(&r->uid, uid);
-    *out = (shoal_namespace){.id = id, .uid = uid};
+    *out = (shoal_namespace){.id = id, .uid = uid, .tree = made->kind != KIND_KEYS};
 }
 
 static bool valid(const shoal_namespace_config *c)
@@ -124,17 +136,23 @@ shoal_status namespace_first(shoal_arena *a)
     shoal_namespace ns;
     shoal_status status = free_record(a, &id, &w);
     if (status == SHOAL_OK)
-        make(a, id, "default", 7, NULL, &ns);
+        make(a, id, &(identity){.name = "default", .length = 7}, NULL, &ns);
     return status;
 }
 
-shoal_status shoal_namespace_open(shoal_arena *a, const char *name, size_t length, bool create,
-                                  const shoal_namespace_config *config, shoal_namespace *out, int64_t wait)
+static namespace_record *record_of(shoal_arena *a, const shoal_namespace *ns)
 {
-    if (length == 0 || length > SHOAL_NAME_MAX || !valid(config))
-        return SHOAL_INVALID;
+    if (ns->id >= high_of(a) || load_relaxed(&a->records[ns->id].uid) != ns->uid)
+        return NULL;
+    return &a->records[ns->id];
+}
+
+/* `home`: of a tree, whose default ttl it begins with. */
+static shoal_status find_or_make(shoal_arena *a, const identity *wanted, bool create, const shoal_namespace_config *config,
+                                 const shoal_namespace *home, shoal_namespace *out, int64_t wait)
+{
     shoal_status status = process_ready(a);
-    if (status != SHOAL_OK || find(a, name, length, out))
+    if (status != SHOAL_OK || find(a, wanted, out))
         return status;
     if (!create)
         return SHOAL_NOT_FOUND;
@@ -145,17 +163,49 @@ shoal_status shoal_namespace_open(shoal_arena *a, const char *name, size_t lengt
     if (status != SHOAL_OK)
         return status;
     uint32_t id;
-    if (!find(a, name, length, out) && (status = free_record(a, &id, &w)) == SHOAL_OK)
-        make(a, id, name, length, config, out);
+    const namespace_record *of = home ? record_of(a, home) : NULL;
+    if (home && !of)
+        status = SHOAL_STALE;
+    else if (!find(a, wanted, out) && (status = free_record(a, &id, &w)) == SHOAL_OK)
+        make(a, id, wanted, of ? &(shoal_namespace_config){.ttl = (int64_t)load_relaxed(&of->ttl)} : config, out);
     lock_drop(&a->header->namespace_lock);
     return status;
 }
 
-static namespace_record *record_of(shoal_arena *a, const shoal_namespace *ns)
+shoal_status shoal_namespace_open(shoal_arena *a, const char *name, size_t length, bool create,
+                                  const shoal_namespace_config *config, shoal_namespace *out, int64_t wait)
 {
-    if (ns->id >= high_of(a) || load_relaxed(&a->records[ns->id].uid) != ns->uid)
-        return NULL;
-    return &a->records[ns->id];
+    if (length == 0 || length > SHOAL_NAME_MAX || !valid(config))
+        return SHOAL_INVALID;
+    return find_or_make(a, &(identity){.name = name, .length = length}, create, config, NULL, out, wait);
+}
+
+shoal_status shoal_tree_open(shoal_arena *a, const shoal_namespace *home, bool create, shoal_namespace *out, int64_t wait)
+{
+    shoal_status status = find_or_make(a, &(identity){.kind = KIND_TREE, .home_uid = home->uid, .name = ""}, create, NULL, home, out, wait);
+    out->home = home->id;
+    out->home_uid = home->uid;
+    if (status == SHOAL_OK && !record_of(a, home))
+        return SHOAL_STALE;
+    return status;
+}
+
+static const identity RUNS = {.kind = KIND_RUNS, .name = ""};
+
+shoal_status shoal_runs_open(shoal_arena *a, const shoal_namespace *home, bool create, shoal_namespace *out, int64_t wait)
+{
+    shoal_status status = find_or_make(a, &RUNS, create, NULL, NULL, out, wait);
+    out->home = home->id;
+    out->home_uid = home->uid;
+    return status;
+}
+
+bool namespace_find_runs(shoal_arena *a, shoal_namespace *out) { return find(a, &RUNS, out); }
+
+/* The tree that belongs to `home`; false if it has none. */
+static bool find_tree(shoal_arena *a, const shoal_namespace *home, shoal_namespace *out)
+{
+    return find(a, &(identity){.kind = KIND_TREE, .home_uid = home->uid, .name = ""}, out);
 }
 
 shoal_status shoal_namespace_get_config(shoal_arena *a, const shoal_namespace *ns, shoal_namespace_config *out)
@@ -220,8 +270,11 @@ shoal_status shoal_namespace_set_config(shoal_arena *a, const shoal_namespace *n
             store_relaxed(&r->max_keys, config->max_keys);
         }
         if (status == SHOAL_OK) {
+            shoal_namespace tree;
             store_relaxed(&r->ttl, (uint64_t)config->ttl);
             store_relaxed(&r->eviction, config->eviction);
+            if (find_tree(a, ns, &tree))
+                store_relaxed(&a->records[tree.id].ttl, (uint64_t)config->ttl);
         }
     }
     lock_drop(&a->header->namespace_lock);
@@ -231,15 +284,8 @@ shoal_status shoal_namespace_set_config(shoal_arena *a, const shoal_namespace *n
 /* Under the shard lock. */
 static shoal_status remove_oldest(shoal_arena *a, uint32_t s, uint32_t id, uint64_t uid, waiting *w)
 {
-    uint64_t ref = head_of(a, id, s)->oldest;
-    block *b = block_at(a, ref);
     place p;
-    if (!b)
-        return corrupt(a, "list: link leaves the arena");
-    entry e = entry_load(b);
-    if (e.ns != id || !range_known(a, ref << REF_SHIFT, entry_key_at(e.flags) + e.key_size))
-        return corrupt(a, "list: an entry of another namespace");
-    shoal_status status = table_find_ref(a, s, entry_hash(a, uid, b, &e), ref, &p);
+    shoal_status status = entry_listed(a, s, id, uid, head_of(a, id, s)->oldest, &p);
     return status == SHOAL_OK ? entry_remove(a, s, &p, w) : status;
 }
 
@@ -272,6 +318,7 @@ static shoal_status remove_entries(shoal_arena *a, uint32_t id, uint64_t uid, bo
             if (status != SHOAL_OK)
                 return status;
         }
+        tree_tidy(a, s, w);
     }
     return SHOAL_OK;
 }
@@ -287,32 +334,44 @@ shoal_status shoal_namespace_clear(shoal_arena *a, const shoal_namespace *ns, ui
         return status;
     if (!record_of(a, ns))
         return SHOAL_STALE;
-    return remove_entries(a, ns->id, ns->uid, false, count, &w);
+    if (!ns->tree)
+        return remove_entries(a, ns->id, ns->uid, false, count, &w);
+    for (uint32_t s = 0; s < a->nshards && status == SHOAL_OK; s++)
+        status = tree_clear(a, ns, s, &w);
+    return status;
+}
+
+/* Under the namespace lock. Whoever takes a shard's lock after the first step sees the namespace gone; entries of those before are removed. */
+static shoal_status drop_record(shoal_arena *a, const shoal_namespace *ns, waiting *w)
+{
+    uint64_t count = 0;
+    namespace_record *r = ns->id < high_of(a) ? &a->records[ns->id] : NULL;
+    bool begun = r && load_relaxed(&r->state) == NAMESPACE_DROPPING && load_relaxed(&r->last_uid) == ns->uid;
+    if (!begun && !record_of(a, ns))
+        return SHOAL_STALE;
+    store_relaxed(&r->state, NAMESPACE_DROPPING);
+    store_release(&r->uid, 0);
+    shoal_status status = remove_entries(a, ns->id, ns->uid, true, &count, w);
+    if (status == SHOAL_OK)
+        store_release(&r->state, NAMESPACE_FREE);
+    return status;
 }
 
 shoal_status shoal_namespace_drop(shoal_arena *a, const shoal_namespace *ns, int64_t wait)
 {
     waiting w = {.wait = wait};
-    uint64_t count = 0;
-    if (ns->id == 0)
+    shoal_namespace tree;
+    if (ns->id == 0 || ns->tree)
         return SHOAL_INVALID;
     if (a->read_only)
         return SHOAL_READ_ONLY;
     shoal_status status = process_ready(a);
     if (status != SHOAL_OK || (status = lock_names(a, &w)) != SHOAL_OK)
         return status;
-    namespace_record *r = ns->id < high_of(a) ? &a->records[ns->id] : NULL;
-    bool begun = r && load_relaxed(&r->state) == NAMESPACE_DROPPING && load_relaxed(&r->last_uid) == ns->uid;
-    if (!begun && !record_of(a, ns)) {
-        status = SHOAL_STALE;
-    } else {
-        /* Whoever takes a shard's lock after this sees the namespace gone; entries of those before are removed. */
-        store_relaxed(&r->state, NAMESPACE_DROPPING);
-        store_release(&r->uid, 0);
-        status = remove_entries(a, ns->id, ns->uid, true, &count, &w);
-        if (status == SHOAL_OK)
-            store_release(&r->state, NAMESPACE_FREE);
-    }
+    if (find_tree(a, ns, &tree)) /* first: nobody would find it without its home */
+        status = drop_record(a, &tree, &w);
+    if (status == SHOAL_OK)
+        status = drop_record(a, ns, &w);
     lock_drop(&a->header->namespace_lock);
     return status;
 }
@@ -326,9 +385,10 @@ shoal_status shoal_namespace_list(shoal_arena *a, int (*each)(void *context, con
         char name[SHOAL_NAME_MAX];
         shoal_namespace ns = {.id = id, .uid = load_acquire(&r->uid)};
         size_t length = load_relaxed(&r->name_length);
+        uint64_t kind = load_relaxed(&r->kind);
         racing_read(name, r->name, sizeof name);
         fence_acquire();
-        if (ns.uid == 0 || load_relaxed(&r->uid) != ns.uid || length > SHOAL_NAME_MAX)
+        if (ns.uid == 0 || load_relaxed(&r->uid) != ns.uid || length > SHOAL_NAME_MAX || kind != KIND_KEYS)
             continue;
         if (each(context, name, length, &ns))
             break;

@@ -5,6 +5,7 @@
 
 #include "os.h"
 #include "pins.h"
+#include "tree.h"
 
 #define LEAVE_WAIT_NS ((int64_t)100 * 1000 * 1000)
 #define JOIN_WAIT_NS ((int64_t)5 * 1000 * 1000 * 1000)
@@ -77,8 +78,9 @@ shoal_status process_join(shoal_arena *a)
         a->me = slot;
         a->lock_word = (uint64_t)generation << 32 | (i + 1);
         pointer_publish(&a->counters, slot->counters);
-        /* A dead predecessor's pins are ours now; give them back under our own identity. */
+        /* A dead predecessor's pins are ours now; give them back, and remove its runs, under our own identity. */
         pins_drop_all(a, slot, &(waiting){.wait = LEAVE_WAIT_NS});
+        tree_drop_runs(a, i, generation - 1, &(waiting){.wait = LEAVE_WAIT_NS});
         os_unclaim(a->fd, CLAIM_READERS); /* a forked child's, until it had a slot */
         return SHOAL_OK;
     }
@@ -89,9 +91,10 @@ void process_leave(shoal_arena *a)
 {
     if (!a->me)
         return;
-    /* Pins that cannot be dropped now leave the slot in use but unclaimed: to be reaped. */
-    if (pins_drop_all(a, a->me, &(waiting){.wait = LEAVE_WAIT_NS})) {
-        uint64_t generation = load_relaxed(&a->me->state) >> 32;
+    /* Pins and runs that cannot be dropped now leave the slot in use but unclaimed: to be reaped. */
+    uint64_t generation = load_relaxed(&a->me->state) >> 32;
+    bool runs = tree_drop_runs(a, a->slot, (uint32_t)generation, &(waiting){.wait = LEAVE_WAIT_NS});
+    if (pins_drop_all(a, a->me, &(waiting){.wait = LEAVE_WAIT_NS}) && runs) {
         store_release(&a->me->state, generation << 32 | SLOT_FREE);
     }
     a->me = NULL;
@@ -137,7 +140,7 @@ void process_reap(shoal_arena *a, const waiting *w)
             continue;
         /* With the claim nobody else can be the slot's owner, or its reaper: only now does its state stand still. */
         uint64_t state = load_acquire(&slot->state);
-        if ((uint32_t)state == SLOT_USED && pins_drop_all(a, slot, w))
+        if ((uint32_t)state == SLOT_USED && tree_drop_runs(a, i, (uint32_t)(state >> 32), w) && pins_drop_all(a, slot, w))
             store_release(&slot->state, (state & ~0xFFFFFFFFull) | SLOT_FREE);
         os_unclaim(a->fd, CLAIM_SLOTS + i);
     }
@@ -151,4 +154,28 @@ uint32_t process_count(shoal_arena *a)
         if ((uint32_t)load_relaxed(&a->slots[i].state) == SLOT_USED)
             count += &a->slots[i] == a->me || slot_lives(a, i);
     return count;
+}
+
+shoal_status shoal_process(shoal_arena *a, uint32_t *slot, uint32_t *generation)
+{
+    if (a->read_only)
+        return SHOAL_READ_ONLY;
+    shoal_status status = process_ready(a);
+    if (status == SHOAL_OK) {
+        *slot = a->slot;
+        *generation = (uint32_t)(a->lock_word >> 32);
+    }
+    return status;
+}
+
+bool shoal_process_lives(shoal_arena *a, uint32_t slot, uint32_t generation) { return process_alive(a, slot, generation); }
+
+shoal_status shoal_reap(shoal_arena *a, int64_t wait)
+{
+    if (a->read_only)
+        return SHOAL_READ_ONLY;
+    shoal_status status = process_ready(a);
+    if (status == SHOAL_OK)
+        process_reap(a, &(waiting){.wait = wait});
+    return status;
 }

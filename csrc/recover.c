@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "fields.h"
 #include "pins.h"
 
 /* One bit per 16 bytes of the shard's slab runs, addressed through the page map: bits[page] -> 256 bits. */
@@ -28,6 +29,12 @@ static bool mark(shoal_arena *a, marks *m, uint64_t ref)
     return true;
 }
 
+static void unmark(shoal_arena *a, marks *m, uint64_t ref)
+{
+    uint64_t offset = ref << REF_SHIFT, page = page_of(a, offset), bit = (offset & (PAGE_SIZE - 1)) / 16;
+    (*m->pages[page])[bit / 64] &= ~(1ull << (bit % 64));
+}
+
 static bool marked(const shoal_arena *a, const marks *m, uint64_t ref)
 {
     uint64_t offset = ref << REF_SHIFT, page = page_of(a, offset), bit = (offset & (PAGE_SIZE - 1)) / 16;
@@ -51,6 +58,9 @@ static bool entry_sound(shoal_arena *a, uint32_t shard_index, uint64_t slot_word
     *e = entry_load(b);
     uint64_t offset = ref << REF_SHIFT, bytes = entry_bytes(e->flags, e->key_size, e->value_size);
     uint64_t page = page_of(a, offset), state;
+    bool tree = e->ns < NAMESPACE_MAX && e->ns < load_relaxed(&a->header->namespaces_high) && load_relaxed(&a->records[e->ns].kind) != KIND_KEYS;
+    if (tree != !!(e->flags & BLOCK_FIELD) || ((e->flags & BLOCK_OBJECT) && e->value_size != OBJECT_VALUE))
+        return false;
     if (e->key_size == 0 || e->version == 0 || e->ns >= load_relaxed(&a->header->namespaces_high))
         return false;
     if (slot_word & SLOT_LARGE) {
@@ -120,6 +130,106 @@ static uint32_t pins_of(shoal_arena *a, uint32_t shard_index, uint64_t ref)
         for (uint32_t r = 0; r < PIN_RECORDS; r++)
             count += load_relaxed(&a->slots[i].pins[r].block) == ref && (uint32_t)load_relaxed(&a->slots[i].pins[r].shard) == shard_index;
     return count;
+}
+
+/* ---- trees: every field hangs at a live object, and every object has its fields in a list */
+
+/* Open addressing; the ids of one shard's objects and their blocks. */
+typedef struct objects {
+    uint64_t mask;
+    struct { uint64_t id, ref; } *slots;
+} objects;
+
+static uint64_t *object_slot(objects *o, uint64_t id)
+{
+    uint64_t i = (id * 0x9E3779B97F4A7C15ull) >> 20;
+    while (o->slots[i & o->mask].id != 0 && o->slots[i & o->mask].id != id)
+        i++;
+    o->slots[i & o->mask].id = id;
+    return &o->slots[i & o->mask].ref;
+}
+
+/* The list of this tree's entries was made anew, so it can be trusted. */
+static bool find_objects(shoal_arena *a, uint32_t shard_index, const namespace_head *nh, objects *o, uint64_t *root)
+{
+    o->mask = 15;
+    while (o->mask < 4 * nh->count)
+        o->mask = 2 * o->mask + 1;
+    o->slots = calloc(o->mask + 1, sizeof *o->slots);
+    *root = 0;
+    if (!o->slots)
+        return false;
+    for (uint64_t ref = nh->newest; ref;) {
+        block *b = block_at(a, ref);
+        entry e = entry_load(b);
+        if (e.flags & BLOCK_OBJECT) {
+            store_relaxed(object_first(b, e.flags, e.key_size), 0);
+            if (is_root(b, &e))
+                *root = ref;
+            *object_slot(o, object_id(e.version, shard_index)) = ref;
+        }
+        ref = e.next;
+    }
+    return true;
+}
+
+/* Who died removing an object, or making the way to a field, leaves fields of no object: they go, and so does what hangs at them. */
+static bool drop_orphans(shoal_arena *a, uint32_t shard_index, namespace_head *nh, const namespace_record *record, objects *o, uint64_t root, marks *m)
+{
+    shard *sh = &a->shards[shard_index];
+    for (bool again = true; again;) {
+        again = false;
+        for (uint64_t ref = nh->newest, next; ref; ref = next) {
+            block *b = block_at(a, ref);
+            entry e = entry_load(b);
+            uint64_t parent = entry_parent(b, e.flags);
+            place p;
+            next = e.next;
+            if (parent == 0 ? root || is_root(b, &e) : *object_slot(o, parent) != 0)
+                continue;
+            uint64_t hash = hash_field(a->secret, load_relaxed(&record->last_uid), parent, (uint8_t *)b + entry_key_at(e.flags), e.key_size);
+            if (table_find_ref(a, shard_index, hash >> 8, ref, &p) != SHOAL_OK)
+                return false;
+            table_begin(p.head);
+            store_relaxed(&p.in->slots[p.slot], 0);
+            table_end(p.head);
+            list_remove(a, nh, ref, &e);
+            nh->count--;
+            nh->bytes -= e.key_size + e.value_size;
+            sh->entries--;
+            unmark(a, m, ref);
+            if (e.flags & BLOCK_OBJECT) {
+                *object_slot(o, object_id(e.version, shard_index)) = 0;
+                again = true;
+            }
+        }
+    }
+    return true;
+}
+
+static bool recover_tree(shoal_arena *a, uint32_t shard_index, uint32_t ns, marks *m)
+{
+    namespace_head *nh = head_of(a, ns, shard_index);
+    const namespace_record *record = &a->records[ns];
+    objects o;
+    uint64_t root;
+    if (load_relaxed(&record->kind) == KIND_KEYS || nh->newest == 0)
+        return true;
+    if (!find_objects(a, shard_index, nh, &o, &root)) {
+        m->no_memory = true;
+        return false;
+    }
+    bool whole = drop_orphans(a, shard_index, nh, record, &o, root, m);
+    for (uint64_t ref = nh->oldest; ref && whole;) {
+        block *b = block_at(a, ref);
+        entry e = entry_load(b);
+        uint64_t parent = entry_parent(b, e.flags);
+        if (!(parent == 0 && is_root(b, &e)))
+            field_link(a, parent ? *object_slot(&o, parent) : root, ref, b);
+        ref = e.prev;
+    }
+    free(o.slots);
+    return whole;
 }
 
 /* Directory pages and segments that the shard's directory reaches. */
@@ -213,12 +323,15 @@ shoal_status recover_shard(shoal_arena *a, uint32_t shard_index)
     m.pages = calloc(m.frontier + 1, sizeof *m.pages);
     if (!m.pages)
         return SHOAL_NO_MEMORY;
-    sh->entries = sh->chained = sh->limbo = 0;
+    sh->entries = sh->chained = sh->limbo = sh->graves = 0;
+    sh->epoch++;
     for (uint32_t ns = 0; ns < namespaces; ns++)
         list_init(head_of(a, ns, shard_index));
     bool whole = mark_directory(a, sh, &m);
     for (uint64_t i = 0; i < n && whole; i++)
         whole = recover_chain(a, shard_index, i, n, &m);
+    for (uint32_t ns = 0; ns < namespaces && whole; ns++)
+        whole = recover_tree(a, shard_index, ns, &m);
     if (m.no_memory) {
         status = SHOAL_NO_MEMORY;
     } else if (whole && (status = pages_lock(a, &w)) == SHOAL_OK) {

@@ -3,57 +3,6 @@
 #include "os.h"
 #include "process.h"
 
-shoal_status lookup_make(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size, lookup *out)
-{
-    if (key_size == 0 || key_size > SHOAL_KEY_MAX || ns->id >= NAMESPACE_MAX)
-        return SHOAL_INVALID;
-    uint64_t hash = hash_key(a->secret, ns->uid, key, key_size);
-    *out = (lookup){.key = key, .key_size = (uint32_t)key_size, .ns = ns->id,
-                    .shard_index = (uint32_t)hash & (a->nshards - 1), .bucket_hash = hash >> 8};
-    return SHOAL_OK;
-}
-
-uint64_t entry_hash(shoal_arena *a, uint64_t uid, const block *b, const entry *e)
-{
-    return hash_key(a->secret, uid, (const uint8_t *)b + entry_key_at(e->flags), e->key_size) >> 8;
-}
-
-shoal_status entry_remove(shoal_arena *a, uint32_t shard_index, place *p, waiting *w)
-{
-    shard *sh = &a->shards[shard_index];
-    namespace_head *nh = head_of(a, p->e.ns, shard_index);
-    namespace_record *record = &a->records[p->e.ns];
-    bool limited = load_relaxed(&record->max_keys) != 0;
-    if (limited) {
-        shoal_status status = count_lock(a, p->e.ns, w);
-        if (status != SHOAL_OK)
-            return status;
-    }
-    table_remove(a, shard_index, p);
-    list_remove(a, nh, p->ref, &p->e);
-    store_relaxed(&nh->count, nh->count - 1);
-    store_relaxed(&nh->bytes, nh->bytes - p->e.key_size - p->e.value_size);
-    if (limited) {
-        store_relaxed(&record->total, load_relaxed(&record->total) - 1);
-        lock_drop(&record->count_lock);
-    }
-    store_relaxed(&sh->entries, sh->entries - 1);
-    slab_give(a, shard_index, p->ref, entry_bytes(p->e.flags, p->e.key_size, p->e.value_size));
-    return SHOAL_OK;
-}
-
-/* The entry that a list says lies at `ref`: checked, because lists may be damaged. */
-static shoal_status listed(shoal_arena *a, uint32_t shard_index, uint32_t ns, uint64_t uid, uint64_t ref, place *p)
-{
-    block *b = block_at(a, ref);
-    if (!b)
-        return corrupt(a, "list: link leaves the arena");
-    entry e = entry_load(b);
-    if (e.ns != ns || e.key_size == 0 || !range_known(a, ref << REF_SHIFT, entry_key_at(e.flags) + e.key_size))
-        return corrupt(a, "list: an entry of another namespace");
-    return table_find_ref(a, shard_index, entry_hash(a, uid, b, &e), ref, p);
-}
-
 shoal_status sweep_steps(shoal_arena *a, uint32_t shard_index, uint32_t ns, uint64_t uid, uint64_t steps, waiting *w)
 {
     namespace_head *nh = head_of(a, ns, shard_index);
@@ -74,7 +23,7 @@ shoal_status sweep_steps(shoal_arena *a, uint32_t shard_index, uint32_t ns, uint
             nh->cursor = e.prev;
             if (expires != 0 && expires <= now) {
                 place p;
-                shoal_status status = listed(a, shard_index, ns, uid, ref, &p);
+                shoal_status status = entry_listed(a, shard_index, ns, uid, ref, &p);
                 if (status == SHOAL_OK)
                     status = entry_remove(a, shard_index, &p, w);
                 if (status != SHOAL_OK) {
@@ -117,6 +66,8 @@ shoal_status sweep_all(shoal_arena *a, const uint32_t *only, uint64_t *removed, 
                 break;
         }
         if (!only) {
+            if (status == SHOAL_OK)
+                status = graves_reap(a, s, UINT64_MAX, w);
             slab_reclaim(a, s);
             slab_trim(a, s);
         }
@@ -137,7 +88,7 @@ static shoal_status evict_here(shoal_arena *a, uint32_t shard_index, const shoal
     if (nh->hand == 0)
         nh->hand = nh->oldest;
     for (uint64_t left = nh->count; nh->hand && left > 0; left--) {
-        shoal_status status = listed(a, shard_index, ns->id, ns->uid, nh->hand, &p);
+        shoal_status status = entry_listed(a, shard_index, ns->id, ns->uid, nh->hand, &p);
         if (status != SHOAL_OK)
             return status;
         if (forgive && (p.word & SLOT_VISITED)) {

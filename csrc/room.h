@@ -1,4 +1,4 @@
-/* Making room: removing entries that have expired, and evicting by SIEVE.
+/* Making room: sweeping out what has expired, and evicting by SIEVE.
  *
  *   sweep   a cursor over a namespace's entries of one shard, run a few steps by each writer while
  *           something is due, and to the end when room or an exact count is asked for
@@ -8,16 +8,7 @@
 #ifndef SHOAL_ROOM_H
 #define SHOAL_ROOM_H
 
-#include "recover.h"
-
-/* Where an operation's key belongs; OK or STALE. */
-shoal_status lookup_make(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size, lookup *out);
-/* The bucket hash of an entry that lies in `ns`. */
-uint64_t entry_hash(shoal_arena *a, uint64_t uid, const block *b, const entry *e);
-
-/* Unlink the entry from table, list and counts, and free its block. Under the shard lock. Of a namespace with
- * max_keys the count lock is taken: BUSY leaves everything as it was. */
-shoal_status entry_remove(shoal_arena *a, uint32_t shard_index, place *p, waiting *w);
+#include "remove.h"
 
 /* Up to `steps` entries of the cursor's way. Under the shard lock. */
 shoal_status sweep_steps(shoal_arena *a, uint32_t shard_index, uint32_t ns, uint64_t uid, uint64_t steps, waiting *w);

@@ -23,7 +23,7 @@ shoal_status shoal_get_stats(shoal_arena *a, shoal_stats *out)
         out->entries += load_relaxed(&a->shards[s].entries);
     uint64_t namespaces = load_acquire(&a->header->namespaces_high), slots = load_acquire(&a->header->slots_high);
     for (uint64_t i = 0; i < namespaces && i < NAMESPACE_MAX; i++)
-        out->namespaces += load_relaxed(&a->records[i].uid) != 0;
+        out->namespaces += load_relaxed(&a->records[i].uid) != 0 && load_relaxed(&a->records[i].kind) == KIND_KEYS;
     uint64_t sums[COUNT_END] = {0}, frontier = load_acquire(&a->header->frontier);
     for (uint64_t i = 0; i < slots && i < PROCESS_MAX; i++) {
         for (int c = 0; c < COUNT_END; c++)

@@ -4,6 +4,7 @@ const char *shoal_status_name(shoal_status status)
 {
     static const char *const names[SHOAL_STATUS_COUNT] = {
         [SHOAL_OK] = "ok", [SHOAL_MISS] = "miss", [SHOAL_EXISTS] = "exists", [SHOAL_CONFLICT] = "conflict",
+        [SHOAL_IS_OBJECT] = "an object is there", [SHOAL_NOT_OBJECT] = "a value is there",
         [SHOAL_STALE] = "stale namespace", [SHOAL_BUSY] = "busy", [SHOAL_INTERRUPTED] = "interrupted",
         [SHOAL_FULL_ARENA] = "arena full", [SHOAL_FULL_SYSTEM] = "file system full", [SHOAL_FULL_KEYS] = "max_keys reached",
         [SHOAL_FULL_NAMESPACES] = "too many namespaces", [SHOAL_FULL_PROCESSES] = "too many processes",

@@ -11,6 +11,8 @@ bool table_matches(shoal_arena *a, const lookup *key, const block *b, entry *e)
     uint64_t offset = (uint64_t)((const uint8_t *)b - a->base), at = entry_key_at(e->flags);
     if (!range_known(a, offset, at + e->key_size))
         return false;
+    if (unlikely(e->flags & BLOCK_FIELD) && entry_parent((block *)(uintptr_t)b, e->flags) != key->parent)
+        return false;
     return racing_equal((const uint8_t *)b + at, key->key, key->key_size);
 }
 

@@ -22,6 +22,7 @@ typedef struct lookup {
     uint32_t ns;
     uint32_t shard_index;
     uint64_t bucket_hash;
+    uint64_t parent; /* of a field: the object that it belongs to */
 } lookup;
 
 typedef struct place {

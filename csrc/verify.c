@@ -2,6 +2,7 @@
  *
  *   page map     runs cover [0, frontier) without gap; used = sum of runs that are not free; bins hold every free run
  *   shard        every slot leads to a sound entry whose hash leads back to it; no entry twice; sequences even
+ *   trees        every field is in the list of its object, or of a grave, and only there
  *   lists        a namespace's list holds exactly its entries, linked both ways; count and bytes are their sums
  *   blocks       every block of a slab run is reached, free or never used, and only one of these
  *   namespaces   total = sum of the shards' counts where max_keys is set
@@ -101,8 +102,10 @@ static void verify_slot(verifier *v, uint32_t s, uint64_t index, uint64_t n, uin
         return;
     }
     uid = load_relaxed(&a->records[e.ns].last_uid);
-    uint64_t hash = hash_key(a->secret, uid, (uint8_t *)b + entry_key_at(e.flags), e.key_size);
-    if ((hash & (a->nshards - 1)) != s || tag_of(hash >> 8) != word >> TAG_SHIFT || bucket_index(tag_of(hash >> 8), n) != index)
+    uint64_t parent = entry_parent(b, e.flags);
+    uint64_t hash = hash_field(a->secret, uid, parent, (uint8_t *)b + entry_key_at(e.flags), e.key_size);
+    uint64_t home = (e.flags & BLOCK_FIELD) && is_root(b, &e) ? s : parent ? parent : hash;
+    if ((home & (a->nshards - 1)) != s || tag_of(hash >> 8) != word >> TAG_SHIFT || bucket_index(tag_of(hash >> 8), n) != index)
         violation(v, "shard %u bucket %llu: entry at %llx does not hash to here", s, (unsigned long long)index, (unsigned long long)offset);
     if (e.version == 0 || e.version > load_relaxed(&a->shards[s].version))
         violation(v, "shard %u: entry at %llx has version %llu past the shard's", s, (unsigned long long)offset,
@@ -182,6 +185,59 @@ static void verify_lists(verifier *v, uint32_t s, uint64_t entries)
     }
     if (listed != entries)
         violation(v, "shard %u: %llu entries in lists, %llu in the table", s, (unsigned long long)listed, (unsigned long long)entries);
+}
+
+/* The fields of one object or grave; how many. */
+static uint64_t verify_object(verifier *v, uint32_t s, uint64_t object, uint64_t most)
+{
+    shoal_arena *a = v->a;
+    block *o = block_at(a, object);
+    entry oe = entry_load(o);
+    uint64_t count = 0, previous = object | FIELD_FIRST, id = is_root(o, &oe) ? 0 : object_id(oe.version, s);
+    for (uint64_t ref = load_relaxed(object_first(o, oe.flags, oe.key_size)); ref; count++) {
+        block *b = block_at(a, ref);
+        uint8_t *state = state_of(v, ref);
+        entry e = b ? entry_load(b) : (entry){0};
+        if (!(e.flags & BLOCK_FIELD) || !state || *state != 1 || e.ns != oe.ns || count > most || entry_parent(b, e.flags) != id ||
+            load_relaxed(&entry_links(b, e.flags)->previous) != previous) {
+            violation(v, "shard %u: fields of the object at %llx are broken after %llu", s, (unsigned long long)object << REF_SHIFT,
+                      (unsigned long long)count);
+            return count;
+        }
+        previous = ref;
+        ref = load_relaxed(&entry_links(b, e.flags)->next);
+    }
+    return count;
+}
+
+static void verify_trees(verifier *v, uint32_t s)
+{
+    shoal_arena *a = v->a;
+    uint64_t high = load_acquire(&a->header->namespaces_high), fields = 0, linked = 0, most = a->shards[s].entries;
+    for (uint32_t ns = 0; ns < high && ns < NAMESPACE_MAX; ns++)
+        for (uint64_t ref = load_relaxed(&a->records[ns].kind) == KIND_KEYS ? 0 : head_of(a, ns, s)->newest, n = 0; ref && n <= most; n++) {
+            block *b = block_at(a, ref);
+            if (!b)
+                return; /* reported by verify_lists */
+            entry e = entry_load(b);
+            fields += !is_root(b, &e);
+            if (e.flags & BLOCK_OBJECT)
+                linked += verify_object(v, s, ref, most);
+            ref = e.next;
+        }
+    uint64_t n = 0;
+    for (uint64_t ref = a->shards[s].graves; ref; n++) {
+        block *b = block_at(a, ref);
+        entry e = b ? entry_load(b) : (entry){0};
+        if (!(e.flags & BLOCK_OBJECT) || !take_state(v, ref, 1) || n > most) {
+            violation(v, "shard %u: the list of graves is broken after %llu", s, (unsigned long long)n);
+            return;
+        }
+        linked += verify_object(v, s, ref, most);
+        ref = e.next;
+    }
+    if (linked != fields)
+        violation(v, "shard %u: %llu fields, %llu of them in their objects' lists", s, (unsigned long long)fields, (unsigned long long)linked);
 }
 
 static void verify_blocks(verifier *v, uint32_t s)
@@ -273,6 +329,7 @@ shoal_status shoal_verify(shoal_arena *a, void (*report)(void *context, int seve
         for (uint32_t s = 0; s < a->nshards; s++) {
             uint64_t entries = verify_table(&v, s);
             verify_lists(&v, s, entries);
+            verify_trees(&v, s);
             verify_blocks(&v, s);
         }
         verify_totals(&v);

@@ -9,7 +9,7 @@
 #include "os.h"
 #include "pins.h"
 #include "process.h"
-#include "room.h"
+#include "tree.h"
 
 #define SWEEP_STEPS 4     /* entries that each write looks at while something is due */
 #define ROOM_ROUNDS 64    /* tries to make room before a write is refused */
@@ -26,6 +26,11 @@ typedef struct writing {
 
     place at;
     bool found;
+    path names;        /* of a tree: the whole path; key has its last name, */
+    trail trail;       /* how far it leads, */
+    uint64_t object;   /* the ref of the object to link a new field to (0: it is linked later), */
+    uint64_t first;    /* and the ref of the first field of an object that is made */
+    uint64_t ref;      /* what was published */
     bool limited;      /* the namespace's count lock is held */
     bool keep;         /* version and time of modification stay */
     uint64_t prepared; /* ref of a large block that is filled already, 0 = none */
@@ -55,7 +60,15 @@ static shoal_status begin(shoal_arena *a, writing *x)
     if (status == SHOAL_OK && unlikely(nh->due != NEVER_DUE) && sweep_due(nh, os_mono_coarse_ns()))
         status = sweep_steps(a, s, x->ns->id, x->ns->uid, SWEEP_STEPS, &x->w);
     x->found = false;
-    if (status == SHOAL_OK) {
+    if (status == SHOAL_OK && unlikely(load_relaxed(&a->shards[s].graves) != 0))
+        status = graves_reap(a, s, SWEEP_STEPS, &x->w);
+    if (status == SHOAL_OK && unlikely(x->ns->tree)) {
+        status = tree_walk(a, x->ns, &x->names, s, &x->trail, &x->w);
+        x->found = status == SHOAL_OK && x->trail.found && x->trail.rest.size == 0;
+        x->at = x->trail.at;
+        if (x->trail.rest.size == 0)
+            x->key = x->trail.key;
+    } else if (status == SHOAL_OK) {
         status = table_find(a, &x->key, &x->at);
         x->found = status == SHOAL_OK;
         if (x->found && unlikely(entry_expired(x->at.b, &x->at.e))) {
@@ -72,8 +85,23 @@ static shoal_status begin(shoal_arena *a, writing *x)
     return status;
 }
 
+static bool is_object(const place *p) { return p->e.flags & BLOCK_OBJECT; }
+
+/* A value in the place of an object, or on the way, or an object in the place of a value. */
+static shoal_status check_kind(const writing *x)
+{
+    if (x->args.overwrite || !x->trail.found)
+        return SHOAL_OK;
+    if (x->trail.rest.size || x->args.object)
+        return is_object(&x->trail.at) ? SHOAL_OK : SHOAL_NOT_OBJECT;
+    return is_object(&x->trail.at) ? SHOAL_IS_OBJECT : SHOAL_OK;
+}
+
 static shoal_status check(const writing *x)
 {
+    shoal_status status = unlikely(x->ns->tree) ? check_kind(x) : SHOAL_OK;
+    if (status != SHOAL_OK)
+        return status;
     switch (x->args.condition) {
     case SHOAL_IF_ABSENT: return x->found ? SHOAL_EXISTS : SHOAL_OK;
     case SHOAL_IF_PRESENT: return x->found ? SHOAL_OK : SHOAL_MISS;
@@ -140,6 +168,11 @@ static void settle(shoal_arena *a, writing *x, bool made)
     }
 }
 
+static uint32_t flags_of(const writing *x)
+{
+    return (x->args.align ? BLOCK_ALIGNED : 0) | (x->ns->tree ? BLOCK_FIELD : 0) | (x->args.object ? BLOCK_OBJECT | BLOCK_EXPIRES | BLOCK_CREATED : 0);
+}
+
 /* The block for the value, filled: the prepared one, or a new one. Its flags say what its header holds. */
 static shoal_status make_block(shoal_arena *a, writing *x, uint64_t expires, uint64_t *ref, uint32_t *flags)
 {
@@ -149,7 +182,7 @@ static shoal_status make_block(shoal_arena *a, writing *x, uint64_t expires, uin
         *flags = x->prepared_flags;
         return SHOAL_OK;
     }
-    *flags = (expires ? BLOCK_EXPIRES : 0) | (x->found ? BLOCK_CREATED : 0) | (x->args.align ? BLOCK_ALIGNED : 0);
+    *flags = (expires ? BLOCK_EXPIRES : 0) | (x->found ? BLOCK_CREATED : 0) | flags_of(x);
     shoal_status status = slab_take(a, s, entry_bytes(*flags, x->key.key_size, value_size(x)), ref, &x->w);
     if (status != SHOAL_OK)
         return status;
@@ -190,13 +223,26 @@ static shoal_status publish(shoal_arena *a, writing *x)
         store_relaxed(entry_created(b, flags), (uint64_t)old.created_us);
     }
     entry_store(b, &e);
+    if (flags & BLOCK_FIELD) {
+        field_links *links = entry_links(b, flags);
+        store_relaxed(&links->parent, x->key.parent);
+        store_relaxed(&links->next, 0);
+        store_relaxed(&links->previous, 0);
+        if (flags & BLOCK_OBJECT)
+            store_relaxed(object_first(b, flags, e.key_size), x->first);
+    }
     if (!x->keep)
         store_relaxed(&sh->version, e.version);
     uint64_t word = slot_make(x->key.bucket_hash, ref, block_is_large(bytes));
     if (x->found) {
         list_replace(a, nh, x->at.ref, &x->at.e, ref, b);
+        if (flags & BLOCK_FIELD) {
+            field_relink(a, x->at.b, x->at.e.flags, ref, b);
+            if (is_object(&x->at))
+                objects_change(sh);
+        }
         table_replace(&x->at, word | SLOT_VISITED);
-        slab_give(a, s, x->at.ref, entry_bytes(x->at.e.flags, x->at.e.key_size, x->at.e.value_size));
+        block_discard(a, s, x->at.ref, &x->at.e);
         store_relaxed(&nh->bytes, nh->bytes + e.value_size - x->at.e.value_size);
     } else {
         list_push(a, nh, ref, b);
@@ -210,8 +256,12 @@ static shoal_status publish(shoal_arena *a, writing *x)
         }
         store_relaxed(&nh->bytes, nh->bytes + e.key_size + e.value_size);
         store_relaxed(&sh->entries, sh->entries + 1);
+        if (x->object && (flags & BLOCK_FIELD))
+            field_link(a, x->object, ref, b);
     }
     list_expect(nh, expires);
+    if (x->args.expires)
+        *x->args.expires = (int64_t)expires;
     if (x->prepared) { /* reachable now: no orphan any more */
         uint64_t page = page_of(a, ref << REF_SHIFT);
         store_relaxed(&a->map[page].aux, load_relaxed(&a->map[page].aux) & ~PAGE_ORPHAN);
@@ -219,7 +269,8 @@ static shoal_status publish(shoal_arena *a, writing *x)
         x->prepared = 0;
     }
     x->version = e.version;
-    if (!x->keep)
+    x->ref = ref;
+    if (!x->keep && !x->args.object)
         count_one(a, COUNT_SETS);
     if (!x->found) {
         settle(a, x, true);
@@ -230,6 +281,90 @@ refused:
     if (!x->found)
         settle(a, x, false);
     return status;
+}
+
+static shoal_status make_object(shoal_arena *a, writing *x, const lookup *key, uint64_t object, uint64_t first, const place *instead, writing *o)
+{
+    static const uint8_t nothing[OBJECT_VALUE];
+    *o = (writing){.ns = x->ns, .key = *key, .w = x->w, .found = instead != NULL, .object = object, .first = first,
+                   .args = {.object = true, .head = nothing, .head_size = sizeof nothing, .ttl = SHOAL_TTL_NEVER}};
+    if (instead)
+        o->at = *instead;
+    return publish(a, o);
+}
+
+/* The object that the trail ends in: it is known, or it is the shard's root, which may have to be made. */
+static shoal_status trail_object(shoal_arena *a, writing *x, uint64_t *object)
+{
+    *object = x->trail.object;
+    if (x->trail.key.parent != 0)
+        return SHOAL_OK;
+    place root;
+    writing made;
+    lookup key = root_lookup(a, x->ns, x->trail.key.shard_index);
+    shoal_status status = table_find(a, &key, &root);
+    if (status == SHOAL_OK)
+        *object = root.ref;
+    else if (status == SHOAL_MISS && (status = make_object(a, x, &key, 0, 0, NULL, &made)) == SHOAL_OK)
+        *object = made.ref;
+    return status;
+}
+
+/* Publish a field and the objects on its way, from below: nobody finds any of them before the topmost is there. Ids are the versions
+ * that the objects are going to have. What was made before a failure goes like a removed subtree. */
+static shoal_status make_way(shoal_arena *a, writing *x, uint64_t object)
+{
+    path names[SHOAL_DEPTH_MAX], rest = x->trail.rest;
+    uint32_t n = 0, s = x->key.shard_index;
+    const shard *sh = &a->shards[s];
+    while (rest.size && n < SHOAL_DEPTH_MAX) {
+        size_t name = path_name(&rest);
+        names[n++] = (path){rest.names, name};
+        rest = path_after(&rest, name);
+    }
+    x->key = field_lookup(a, x->ns, object_id(sh->version + 2, s), names[n - 1].names, names[n - 1].size);
+    x->object = 0;
+    shoal_status status = publish(a, x);
+    if (status != SHOAL_OK)
+        return status;
+    lookup last = x->key;
+    uint64_t below = x->ref;
+    for (uint32_t i = n - 1;; i--) { /* names[i - 1] is the object of names[i]; the trail's own name that of names[0] */
+        writing made;
+        bool top = i == 0;
+        lookup key = top ? x->trail.key : field_lookup(a, x->ns, object_id(sh->version + 2, s), names[i - 1].names, names[i - 1].size);
+        place instead;
+        bool replaces = top && x->trail.found && table_find(a, &key, &instead) == SHOAL_OK; /* again: the table may have grown */
+        status = make_object(a, x, &key, top ? object : 0, below, replaces ? &instead : NULL, &made);
+        if (status != SHOAL_OK)
+            break;
+        block *b = block_at(a, below);
+        store_relaxed(&entry_links(b, entry_load(b).flags)->previous, made.ref | FIELD_FIRST);
+        if (top)
+            return SHOAL_OK;
+        last = key;
+        below = made.ref;
+    }
+    place p;
+    if (table_find(a, &last, &p) == SHOAL_OK)
+        entry_remove(a, s, &p, &x->w);
+    return status;
+}
+
+static shoal_status publish_field(shoal_arena *a, writing *x)
+{
+    if (x->found && x->args.object && !x->args.overwrite) { /* it is there */
+        x->version = x->at.e.version;
+        if (x->args.expires)
+            *x->args.expires = (int64_t)load_relaxed(entry_expires(x->at.b));
+        return SHOAL_OK;
+    }
+    if (x->found)
+        return publish(a, x);
+    shoal_status status = trail_object(a, x, &x->object);
+    if (status != SHOAL_OK)
+        return status;
+    return x->trail.rest.size ? make_way(a, x, x->object) : publish(a, x);
 }
 
 static shoal_status attempt(shoal_arena *a, writing *x)
@@ -259,7 +394,7 @@ static shoal_status attempt(shoal_arena *a, writing *x)
             status = SHOAL_NO_MEMORY;
     }
     if (status == SHOAL_OK) {
-        status = publish(a, x);
+        status = unlikely(x->ns->tree) ? publish_field(a, x) : publish(a, x);
         if (status != SHOAL_OK && x->args.old)
             shoal_bytes_free(x->args.old);
     }
@@ -272,7 +407,7 @@ static shoal_status prepare(shoal_arena *a, writing *x)
 {
     uint32_t s = x->key.shard_index;
     /* Which of the optional fields the header needs is not known yet: have both. */
-    x->prepared_flags = BLOCK_CREATED | (x->args.ttl == SHOAL_TTL_NEVER ? 0 : BLOCK_EXPIRES) | (x->args.align ? BLOCK_ALIGNED : 0);
+    x->prepared_flags = BLOCK_CREATED | (x->args.ttl == SHOAL_TTL_NEVER ? 0 : BLOCK_EXPIRES) | flags_of(x);
     x->prepared_bytes = entry_bytes(x->prepared_flags, x->key.key_size, value_size(x));
     pins_retry(a);
     shoal_status status = shard_lock(a, s, &x->w);
@@ -314,7 +449,7 @@ static void release_prepared(shoal_arena *a, writing *x)
 /* What the arena cannot hold even when empty is refused at once, before anything is evicted for it. */
 static bool never_fits(const shoal_arena *a, const writing *x)
 {
-    uint64_t bytes = entry_bytes(BLOCK_CREATED | BLOCK_EXPIRES | BLOCK_ALIGNED, x->key.key_size, value_size(x));
+    uint64_t bytes = entry_bytes(BLOCK_CREATED | BLOCK_EXPIRES | BLOCK_ALIGNED | flags_of(x), x->key.key_size, value_size(x));
     return bytes > a->pages << PAGE_SHIFT;
 }
 
@@ -328,7 +463,9 @@ static shoal_status make_room(shoal_arena *a, writing *x, shoal_status why, int 
         if (status != SHOAL_OK || gone || !only)
             return status;
     }
-    const namespace_record *record = &a->records[x->ns->id];
+    /* Fields are never evicted; but the keys beside them may be. */
+    const shoal_namespace home = {.id = x->ns->home, .uid = x->ns->home_uid}, *from = x->ns->tree ? &home : x->ns;
+    const namespace_record *record = &a->records[from->id];
     if (load_relaxed(&record->eviction) != SHOAL_EVICT_SIEVE)
         return why;
     /* Ever more, so that in the end everything goes for a value that needs it; of keys as many as are over the limit. */
@@ -337,7 +474,7 @@ static shoal_status make_room(shoal_arena *a, writing *x, shoal_status why, int 
         uint64_t total = load_relaxed(&record->total), limit = load_relaxed(&record->max_keys);
         least = total > limit ? total - limit + 1 : 1;
     }
-    shoal_status status = evict(a, x->ns, least, &gone, &x->w);
+    shoal_status status = evict(a, from, least, &gone, &x->w);
     if (status == SHOAL_OK && gone == 0)
         return why;
     if (status == SHOAL_OK && !only && round > 2)
@@ -357,7 +494,7 @@ static shoal_status perform(shoal_arena *a, writing *x)
     if (unlikely(never_fits(a, x)))
         return SHOAL_FULL_ARENA;
     /* What incr will store is not known before it holds the lock. */
-    bool large = !x->by && block_is_large(entry_bytes((x->args.align ? BLOCK_ALIGNED : 0), x->key.key_size, value_size(x)));
+    bool large = !x->by && block_is_large(entry_bytes(flags_of(x), x->key.key_size, value_size(x)));
     shoal_status status = SHOAL_OK;
     for (int round = 0; round < ROOM_ROUNDS; round++) {
         status = large && !x->prepared ? prepare(a, x) : SHOAL_OK;
@@ -373,7 +510,23 @@ static shoal_status perform(shoal_arena *a, writing *x)
     }
     if (unlikely(large))
         release_prepared(a, x);
+    if (unlikely(x->ns->tree))
+        tree_tidy(a, x->key.shard_index, &x->w);
     return status;
+}
+
+/* Where the path leads is seen under the lock; till then, its shard and its last name. */
+static shoal_status path_writable(shoal_arena *a, const shoal_namespace *tree, const uint8_t *names, size_t size, writing *x)
+{
+    if (tree->id >= NAMESPACE_MAX || tree->home >= NAMESPACE_MAX || !path_valid(names, size))
+        return SHOAL_INVALID;
+    size_t last = size;
+    while (last > 0 && names[last - 1] != SHOAL_PATH_SEPARATOR)
+        last--;
+    x->names = (path){names, size};
+    x->object = x->first = 0;
+    x->key = (lookup){.key = names + last, .key_size = (uint32_t)(size - last), .ns = tree->id, .shard_index = tree_shard(a, tree, &x->names)};
+    return SHOAL_OK;
 }
 
 static shoal_status writable(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size, writing *x)
@@ -382,7 +535,9 @@ static shoal_status writable(shoal_arena *a, const shoal_namespace *ns, const vo
         return SHOAL_READ_ONLY;
     x->ns = ns;
     shoal_status status = process_ready(a);
-    return likely(status == SHOAL_OK) ? lookup_make(a, ns, key, key_size, &x->key) : status;
+    if (unlikely(status != SHOAL_OK))
+        return status;
+    return likely(!ns->tree) ? lookup_make(a, ns, key, key_size, &x->key) : path_writable(a, ns, key, key_size, x);
 }
 
 shoal_status shoal_put(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size,
@@ -396,6 +551,15 @@ shoal_status shoal_put(shoal_arena *a, const shoal_namespace *ns, const void *ke
     x.keep = false;
     if (args->old)
         *args->old = (shoal_bytes){0};
+    if (unlikely(args->object)) {
+        if (!ns->tree)
+            return SHOAL_INVALID;
+        static const uint8_t nothing[OBJECT_VALUE];
+        x.args.head = nothing;
+        x.args.head_size = sizeof nothing;
+        x.args.body_size = 0;
+        x.args.align = false;
+    }
     shoal_status status = writable(a, ns, key, key_size, &x);
     if (likely(status == SHOAL_OK) && likely((status = perform(a, &x)) == SHOAL_OK) && version)
         *version = x.version;
@@ -422,6 +586,8 @@ shoal_status shoal_delete(shoal_arena *a, const shoal_namespace *ns, const void 
         return status;
     if (!x.found)
         status = SHOAL_MISS;
+    else if (old && is_object(&x.at))
+        status = SHOAL_IS_OBJECT;
     else if (old && !copy_value(&x.at, old))
         status = SHOAL_NO_MEMORY;
     else if ((status = entry_remove(a, x.key.shard_index, &x.at, &x.w)) == SHOAL_OK)
@@ -429,6 +595,8 @@ shoal_status shoal_delete(shoal_arena *a, const shoal_namespace *ns, const void 
     else if (old)
         shoal_bytes_free(old);
     shard_unlock(a, x.key.shard_index);
+    if (unlikely(ns->tree))
+        tree_tidy(a, x.key.shard_index, &x.w);
     return status;
 }
 
@@ -466,6 +634,8 @@ shoal_status shoal_touch(shoal_arena *a, const shoal_namespace *ns, const void *
             return SHOAL_MISS;
         }
         uint64_t expires = expiry(a, &x);
+        if (is_object(&x.at))
+            objects_change(&a->shards[x.key.shard_index]);
         if ((x.at.e.flags & BLOCK_EXPIRES) || expires == 0) {
             if (x.at.e.flags & BLOCK_EXPIRES) /* an aligned word: one store, old or new */
                 store_relaxed(entry_expires(x.at.b), expires);

@@ -38,6 +38,8 @@ typedef enum shoal_status {
     SHOAL_MISS,            /* no such key */
     SHOAL_EXISTS,          /* IF_ABSENT, and the key is there */
     SHOAL_CONFLICT,        /* IF_VERSION, and the version is another */
+    SHOAL_IS_OBJECT,       /* an object lies where a value would go */
+    SHOAL_NOT_OBJECT,      /* a value lies where the path needs an object */
     SHOAL_STALE,           /* the namespace was dropped since it was opened: open it again */
     SHOAL_BUSY,            /* a live process holds the lock for longer than `wait` */
     SHOAL_INTERRUPTED,     /* the wait hook asked to stop */
@@ -63,6 +65,12 @@ typedef enum shoal_status {
 const char *shoal_status_name(shoal_status status);
 
 typedef struct shoal_arena shoal_arena;
+
+typedef struct shoal_bytes { /* malloc'd by the core, freed by shoal_bytes_free */
+    uint8_t *data;
+    size_t size;
+} shoal_bytes;
+void shoal_bytes_free(shoal_bytes *);
 
 /* What went wrong while opening: errno of the failed call and a literal that says what it was. */
 typedef struct shoal_error {
@@ -132,9 +140,20 @@ const char *shoal_detail(const shoal_arena *arena); /* what the last SHOAL_CORRU
 
 /* -------------------------------------------------------------- namespace */
 
+/* The object that the first `prefix` bytes of a path lead to, as it was found last. Kept by the core and begun by the caller with zeros
+ * and `prefix`; a cache, so that paths through one object need not be looked up from the top. Of one thread at a time. */
+typedef struct shoal_base {
+    uint32_t prefix, shard;
+    uint64_t object, ref, epoch;
+} shoal_base;
+
 typedef struct shoal_namespace {
     uint32_t id;
     uint64_t uid;           /* tells a namespace from an earlier one with the same id */
+    bool tree;              /* of fields: its keys are paths */
+    uint32_t home;          /* of a tree: the namespace that gives way when the arena is full, if its policy lets it */
+    uint64_t home_uid;
+    shoal_base *base;       /* of a tree: where paths begin, NULL = at the top */
 } shoal_namespace;
 
 enum { SHOAL_EVICT_ERROR = 0, SHOAL_EVICT_SIEVE = 1 };
@@ -166,6 +185,39 @@ typedef struct shoal_namespace_stats {
 /* Exact: expired entries are swept (or skipped, read-only) first. */
 shoal_status shoal_namespace_count(shoal_arena *, const shoal_namespace *, shoal_namespace_stats *out, int64_t wait);
 
+/* ------------------------------------------------------------------- tree
+ *
+ * A tree is a namespace of fields. Its keys are paths: names of 1..SHOAL_KEY_MAX bytes with a separator between them, SHOAL_DEPTH_MAX
+ * at most (anything else is INVALID). A field holds a value, or it is an object: a place for fields of its own. All below takes
+ * paths of a tree where it takes keys, with these differences:
+ *   - What lies under one top-level field lies in one shard, and changes of it happen under that shard's lock: one at a time, each whole.
+ *   - shoal_put makes the objects on the way. IS_OBJECT: an object is there already, NOT_OBJECT: a value is on the way
+ *     (or where `object` is to be); `overwrite` puts the new thing in its place instead.
+ *   - Removing or replacing an object, also when it expires, takes all that is below it along: at one instant for every reader and writer.
+ *     The memory is freed after that, by the remover and, should that die, by the next who write in that shard.
+ *   - A miss on the way is a miss; so, for a reader, is a value on the way.
+ */
+#define SHOAL_PATH_SEPARATOR 0xFF /* a byte that no UTF-8 has */
+#define SHOAL_DEPTH_MAX 64u
+
+/* The tree that belongs to `home` and is dropped with it. NOT_FOUND if there is none yet and `create` is false; as shoal_namespace_open. */
+shoal_status shoal_tree_open(shoal_arena *, const shoal_namespace *home, bool create, shoal_namespace *out, int64_t wait);
+/* The tree of what belongs to processes: a top-level field named "SLOT-GENERATION" (decimal; shoal_process) is removed when that process has
+ * left or died. Of `home` only the eviction counts. */
+shoal_status shoal_runs_open(shoal_arena *, const shoal_namespace *home, bool create, shoal_namespace *out, int64_t wait);
+
+/* The fields of the object at `path`, packed as uint8 (1: an object), native uint16 length, name; as they are at one instant. With path_size 0
+ * those at the top of one `shard`. Through a read-only mapping only each bucket is seen at one instant, and the cost is the shard's. MISS: no object there. */
+shoal_status shoal_fields(shoal_arena *, const shoal_namespace *, const void *path, size_t path_size, uint32_t shard,
+                          shoal_bytes *out, int64_t wait);
+
+/* This process's place in the arena; FULL_PROCESSES and the like in a forked child that has none yet. READ_ONLY. */
+shoal_status shoal_process(shoal_arena *, uint32_t *slot, uint32_t *generation);
+/* Whether the process of that place still uses the arena. */
+bool shoal_process_lives(shoal_arena *, uint32_t slot, uint32_t generation);
+/* Remove what dead processes left: pins, runs. */
+shoal_status shoal_reap(shoal_arena *, int64_t wait);
+
 /* ------------------------------------------------------------------ entry */
 
 typedef struct shoal_meta {
@@ -174,13 +226,8 @@ typedef struct shoal_meta {
     int64_t created_us;     /* microseconds since 1970, UTC */
     int64_t modified_us;
     int64_t expires_ns;     /* CLOCK_MONOTONIC, 0 = never */
+    bool object;            /* of a tree: no value, but a place for fields */
 } shoal_meta;
-
-typedef struct shoal_bytes { /* malloc'd by the core, freed by shoal_bytes_free */
-    uint8_t *data;
-    size_t size;
-} shoal_bytes;
-void shoal_bytes_free(shoal_bytes *);
 
 enum { SHOAL_TTL_NEVER = 0, SHOAL_TTL_DEFAULT = -1, SHOAL_TTL_KEEP = -2 }; /* in place of a ttl in ns */
 
@@ -193,6 +240,9 @@ typedef struct shoal_put_args {
     uint8_t condition;      /* SHOAL_IF_* */
     uint64_t version;       /* for SHOAL_IF_VERSION; 0 = must be absent */
     int64_t ttl;            /* ns, or SHOAL_TTL_* */
+    bool object;            /* of a tree: make an object, not a value; one that is there stays unless `overwrite` */
+    bool overwrite;         /* of a tree */
+    int64_t *expires;       /* not NULL: gets when the entry expires, as in shoal_meta */
     shoal_bytes *old;       /* not NULL: gets the replaced value, data = NULL if there was none */
 } shoal_put_args;
 enum { SHOAL_IF_ANY = 0, SHOAL_IF_ABSENT, SHOAL_IF_PRESENT, SHOAL_IF_VERSION };

@@ -1,0 +1,170 @@
+#include "tree.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "namespace.h"
+#include "process.h"
+
+#define BATCH 256 /* entries to remove before the lock is let go once */
+
+uint32_t tree_shard(const shoal_arena *a, const shoal_namespace *tree, const path *p)
+{
+    if (base_holds(a, tree, p->size))
+        return tree->base->shard;
+    return field_lookup(a, tree, 0, p->names, path_name(p)).shard_index;
+}
+
+/* Remember the object that `names` leads to. One that may expire is not: nothing tells when it has. */
+static void remember(shoal_arena *a, const shoal_namespace *tree, const path *from, const path *after, const place *p, bool lasting)
+{
+    shoal_base *base = tree->base;
+    if (!base || base->prefix == 0 || !lasting)
+        return;
+    size_t prefix = after->size ? from->size - after->size - 1 : from->size;
+    if (prefix != base->prefix)
+        return;
+    uint32_t s = base->shard;
+    base->object = object_id(p->e.version, s);
+    base->ref = p->ref;
+    base->epoch = load_relaxed(&a->shards[s].epoch);
+}
+
+shoal_status tree_walk(shoal_arena *a, const shoal_namespace *tree, const path *p, uint32_t shard_index, trail *t, waiting *w)
+{
+    uint64_t parent = 0;
+    bool lasting = true;
+    t->rest = *p;
+    t->object = 0;
+    if (base_holds(a, tree, p->size) && tree->base->ref && tree->base->shard == shard_index) {
+        parent = tree->base->object;
+        t->object = tree->base->ref;
+        t->rest = (path){p->names + tree->base->prefix + 1, p->size - tree->base->prefix - 1};
+    } else if (tree->base) {
+        *tree->base = (shoal_base){.prefix = tree->base->prefix, .shard = shard_index};
+    }
+    for (;;) {
+        size_t name = path_name(&t->rest);
+        t->key = field_lookup(a, tree, parent, t->rest.names, name);
+        t->rest = path_after(&t->rest, name);
+        shoal_status status = table_find(a, &t->key, &t->at);
+        t->found = status == SHOAL_OK;
+        if (t->found && unlikely(entry_expired(t->at.b, &t->at.e))) {
+            if ((status = entry_remove(a, shard_index, &t->at, w)) != SHOAL_OK)
+                return status;
+            count_one(a, COUNT_EXPIRED);
+            t->found = false;
+        }
+        if (status != SHOAL_OK && status != SHOAL_MISS)
+            return status;
+        if (!t->found || !(t->at.e.flags & BLOCK_OBJECT))
+            return SHOAL_OK;
+        lasting &= load_relaxed(entry_expires(t->at.b)) == 0;
+        remember(a, tree, p, &t->rest, &t->at, lasting);
+        if (t->rest.size == 0)
+            return SHOAL_OK;
+        parent = object_id(t->at.e.version, shard_index);
+        t->object = t->at.ref;
+    }
+}
+
+shoal_status target_make(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size, target *t)
+{
+    t->ns = ns;
+    if (likely(!ns->tree))
+        return lookup_make(a, ns, key, key_size, &t->key);
+    t->names = (path){key, key_size};
+    if (ns->id >= NAMESPACE_MAX || !path_valid(key, key_size))
+        return SHOAL_INVALID;
+    t->key.shard_index = tree_shard(a, ns, &t->names);
+    return SHOAL_OK;
+}
+
+shoal_status target_find(shoal_arena *a, target *t, place *p, waiting *w)
+{
+    if (likely(!t->ns->tree))
+        return table_find(a, &t->key, p);
+    trail found;
+    shoal_status status = tree_walk(a, t->ns, &t->names, t->key.shard_index, &found, w);
+    *p = found.at;
+    return status == SHOAL_OK && (!found.found || found.rest.size) ? SHOAL_MISS : status;
+}
+
+void tree_tidy(shoal_arena *a, uint32_t shard_index, const waiting *w)
+{
+    waiting patience = waiting_inside(w);
+    while (load_relaxed(&a->shards[shard_index].graves) != 0) {
+        if (shard_lock(a, shard_index, &patience) != SHOAL_OK)
+            return;
+        shoal_status status = graves_reap(a, shard_index, BATCH, &patience);
+        shard_unlock(a, shard_index);
+        if (status != SHOAL_OK)
+            return;
+    }
+}
+
+/* The next field from `ref` on that is no newer than `version`. */
+static shoal_status older(shoal_arena *a, const shoal_namespace *tree, uint32_t s, uint64_t ref, uint64_t version, place *p, bool *found)
+{
+    for (uint64_t left = a->shards[s].entries; ref; left--) {
+        shoal_status status = left ? entry_listed(a, s, tree->id, tree->uid, ref, p) : corrupt(a, "fields: a cycle");
+        if (status != SHOAL_OK)
+            return status;
+        if (p->e.version <= version) {
+            *found = true;
+            return SHOAL_OK;
+        }
+        ref = load_relaxed(&entry_links(p->b, p->e.flags)->next);
+    }
+    *found = false;
+    return SHOAL_OK;
+}
+
+shoal_status tree_clear(shoal_arena *a, const shoal_namespace *tree, uint32_t s, waiting *w)
+{
+    uint64_t version = VERSION_MASK;
+    for (bool more = true, first = true; more; first = false) {
+        lookup key = root_lookup(a, tree, s);
+        place root, p;
+        shoal_status status = shard_lock(a, s, w);
+        if (status != SHOAL_OK)
+            return status;
+        if (first)
+            version = load_relaxed(&a->shards[s].version);
+        if (load_relaxed(&a->records[tree->id].uid) != tree->uid)
+            status = SHOAL_STALE;
+        for (uint32_t i = 0; i < BATCH && more && status == SHOAL_OK; i++) {
+            status = table_find(a, &key, &root);
+            more = status == SHOAL_OK;
+            if (more)
+                status = older(a, tree, s, load_relaxed(object_first(root.b, root.e.flags, root.e.key_size)), version, &p, &more);
+            if (more && status == SHOAL_OK && (status = entry_remove(a, s, &p, w)) == SHOAL_OK)
+                count_one(a, COUNT_DELETES);
+        }
+        shard_unlock(a, s);
+        if (status != SHOAL_OK && status != SHOAL_MISS)
+            return status;
+    }
+    tree_tidy(a, s, w);
+    return SHOAL_OK;
+}
+
+bool tree_drop_runs(shoal_arena *a, uint32_t slot, uint32_t generation, const waiting *w)
+{
+    shoal_namespace runs;
+    char name[32];
+    path p = {(const uint8_t *)name, (size_t)snprintf(name, sizeof name, "%u-%u", slot, generation)};
+    trail t;
+    waiting patience = waiting_inside(w);
+    if (!namespace_find_runs(a, &runs))
+        return true;
+    uint32_t s = tree_shard(a, &runs, &p);
+    if (shard_lock(a, s, &patience) != SHOAL_OK)
+        return false;
+    shoal_status status = tree_walk(a, &runs, &p, s, &t, &patience);
+    if (status == SHOAL_OK && t.found)
+        status = entry_remove(a, s, &t.at, &patience);
+    shard_unlock(a, s);
+    tree_tidy(a, s, w);
+    return status == SHOAL_OK;
+}

@@ -1,0 +1,569 @@
+/* Trees: paths, objects made on the way, conflicts, removal of whole subtrees, the cache of where paths begin. */
+#include "fixture.h"
+#include "process.h"
+#include "tree.h"
+
+static shoal_namespace tree_of(shoal_arena *a)
+{
+    shoal_namespace home = ns_default(a), tree;
+    CHECK_STATUS(shoal_tree_open(a, &home, true, &tree, WAIT), SHOAL_OK);
+    return tree;
+}
+
+/* "a.b" as the core writes it. */
+static const char *names(const char *path)
+{
+    static char paths[8][4096];
+    static unsigned turn;
+    char *to = paths[turn++ % 8];
+    snprintf(to, sizeof paths[0], "%s", path);
+    for (char *p = to; *p; p++)
+        if (*p == '.')
+            *p = (char)SHOAL_PATH_SEPARATOR;
+    return to;
+}
+
+static shoal_status set(shoal_arena *a, const shoal_namespace *tree, const char *path, const char *text) { return put(a, tree, names(path), text); }
+
+static shoal_status replace(shoal_arena *a, const shoal_namespace *tree, const char *path, const char *text)
+{
+    shoal_put_args args = {.head = text, .head_size = strlen(text), .ttl = SHOAL_TTL_DEFAULT, .overwrite = true};
+    return shoal_put(a, tree, names(path), strlen(path), &args, NULL, WAIT);
+}
+
+static shoal_status make(shoal_arena *a, const shoal_namespace *tree, const char *path, bool overwrite)
+{
+    shoal_put_args args = {.object = true, .overwrite = overwrite, .ttl = SHOAL_TTL_DEFAULT};
+    return shoal_put(a, tree, names(path), strlen(path), &args, NULL, WAIT);
+}
+
+static const char *get(shoal_arena *a, const shoal_namespace *tree, const char *path)
+{
+    shoal_meta meta = {0};
+    if (peek(a, tree, names(path), strlen(path), &meta) == SHOAL_OK && meta.object)
+        return "(object)";
+    return get_text(a, tree, names(path));
+}
+
+static shoal_status drop(shoal_arena *a, const shoal_namespace *tree, const char *path) { return del(a, tree, names(path)); }
+
+static int by_name(const void *x, const void *y) { return strcmp(*(char *const *)x, *(char *const *)y); }
+
+/* The names of an object's fields, sorted, objects with a slash: "a b/ c". */
+static const char *fields(shoal_arena *a, const shoal_namespace *tree, const char *path)
+{
+    static char text[8192], found[512][64];
+    char *sorted[512];
+    size_t n = 0;
+    uint32_t shards = *path ? 1 : shoal_shards(a);
+    text[0] = '\0';
+    for (uint32_t s = 0; s < shards; s++) {
+        shoal_bytes out;
+        shoal_status status = shoal_fields(a, tree, names(path), strlen(path), s, &out, WAIT);
+        if (status == SHOAL_MISS && !*path)
+            continue; /* nothing was ever at the top of this shard */
+        if (status != SHOAL_OK) {
+            snprintf(text, sizeof text, "(%s)", shoal_status_name(status));
+            return text;
+        }
+        for (size_t at = 0; at < out.size && n < 512; n++) {
+            uint16_t size;
+            memcpy(&size, out.data + at + 1, 2);
+            snprintf(found[n], sizeof found[0], "%.*s%s", (int)size, (char *)out.data + at + 3, out.data[at] ? "/" : "");
+            at += 3u + size;
+        }
+        shoal_bytes_free(&out);
+    }
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = found[i];
+    qsort(sorted, n, sizeof sorted[0], by_name);
+    for (size_t i = 0, at = 0; i < n; i++)
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", i ? " " : "", sorted[i]);
+    return text;
+}
+
+static void values_and_objects(void)
+{
+    shoal_arena *a = arena_new("tree", 16 * MIB);
+    shoal_namespace ns = ns_default(a), tree = tree_of(a);
+    CHECK_STATUS(set(a, &tree, "user.name", "john"), SHOAL_OK);
+    CHECK_STATUS(set(a, &tree, "user.age", "13"), SHOAL_OK);
+    CHECK_STATUS(set(a, &tree, "user.address.city", "Oslo"), SHOAL_OK);
+    CHECK_STATUS(set(a, &tree, "flat", "1"), SHOAL_OK);
+    CHECK_TEXT(get(a, &tree, "user.name"), "john");
+    CHECK_TEXT(get(a, &tree, "user.address.city"), "Oslo");
+    CHECK_TEXT(get(a, &tree, "user"), "(object)");
+    CHECK_TEXT(get(a, &tree, "user.address"), "(object)");
+    CHECK_TEXT(get(a, &tree, "user.none"), "(miss)");
+    CHECK_TEXT(get(a, &tree, "none.name"), "(miss)");
+    CHECK_TEXT(get(a, &tree, "flat.name"), "(miss)");
+    CHECK_TEXT(get(a, &tree, "flat"), "1");
+    CHECK_TEXT(fields(a, &tree, ""), "flat user/");
+    CHECK_TEXT(fields(a, &tree, "user"), "address/ age name");
+    CHECK_TEXT(fields(a, &tree, "user.address"), "city");
+    CHECK_TEXT(fields(a, &tree, "user.name"), "(miss)");
+    CHECK_TEXT(fields(a, &tree, "none"), "(miss)");
+    CHECK_STATUS(set(a, &tree, "user.name", "jane"), SHOAL_OK);
+    CHECK_TEXT(get(a, &tree, "user.name"), "jane");
+    CHECK_TEXT(fields(a, &tree, "user"), "address/ age name");
+    /* keys and fields never see each other */
+    CHECK_EQ(count_of(a, &ns), 0u);
+    CHECK_TEXT(get_text(a, &ns, "flat"), "(miss)");
+    CHECK_STATUS(put(a, &ns, "user", "key"), SHOAL_OK);
+    CHECK_TEXT(get(a, &tree, "user"), "(object)");
+    CHECK_STATUS(shoal_namespace_clear(a, &ns, &(uint64_t){0}, WAIT), SHOAL_OK);
+    CHECK_TEXT(get(a, &tree, "user.name"), "jane");
+    ARENA_END(a);
+}
+
+static void conflicts(void)
+{
+    shoal_arena *a = arena_new("tree", MIB);
+    shoal_namespace tree = tree_of(a);
+    CHECK_STATUS(set(a, &tree, "a.b.c", "1"), SHOAL_OK);
+    CHECK_STATUS(set(a, &tree, "a.b", "x"), SHOAL_IS_OBJECT);
+    CHECK_STATUS(set(a, &tree, "a.b.c.d", "x"), SHOAL_NOT_OBJECT);
+    CHECK_STATUS(set(a, &tree, "a.b.c.d.e.f", "x"), SHOAL_NOT_OBJECT);
+    CHECK_STATUS(make(a, &tree, "a.b.c", false), SHOAL_NOT_OBJECT);
+    CHECK_STATUS(make(a, &tree, "a.b", false), SHOAL_OK);
+    shoal_number one = {.i = 1}, sum;
+    CHECK_STATUS(shoal_incr(a, &tree, names("a.b"), 3, &one, &one, 0, &sum, WAIT), SHOAL_IS_OBJECT);
+    CHECK_TEXT(get(a, &tree, "a.b.c"), "1");
+    CHECK_TEXT(fields(a, &tree, "a"), "b/");
+    CHECK_TEXT(fields(a, &tree, "a.b"), "c");
+    CHECK_SOUND(a);
+    CHECK_STATUS(replace(a, &tree, "a.b.c.d.e", "deep"), SHOAL_OK); /* a value makes way for objects */
+    CHECK_TEXT(get(a, &tree, "a.b.c.d.e"), "deep");
+    CHECK_TEXT(fields(a, &tree, "a.b"), "c/");
+    CHECK_STATUS(replace(a, &tree, "a.b", "flat"), SHOAL_OK); /* and a subtree for a value */
+    CHECK_TEXT(get(a, &tree, "a.b"), "flat");
+    CHECK_TEXT(get(a, &tree, "a.b.c.d.e"), "(miss)");
+    CHECK_EQ(count_of(a, &tree), 3u); /* root, a, b */
+    CHECK_STATUS(make(a, &tree, "a.b", true), SHOAL_OK);
+    CHECK_TEXT(fields(a, &tree, "a.b"), "");
+    CHECK_STATUS(set(a, &tree, "a.b.new", "1"), SHOAL_OK);
+    CHECK_STATUS(make(a, &tree, "a", true), SHOAL_OK);
+    CHECK_TEXT(get(a, &tree, "a.b.new"), "(miss)");
+    CHECK_EQ(count_of(a, &tree), 2u);
+    ARENA_END(a);
+}
+
+static void paths_that_are_none(void)
+{
+    static char long_name[70000], deep[200];
+    shoal_arena *a = arena_new("tree", 16 * MIB);
+    shoal_namespace tree = tree_of(a);
+    CHECK_STATUS(set(a, &tree, "", "1"), SHOAL_INVALID);
+    CHECK_STATUS(set(a, &tree, ".a", "1"), SHOAL_INVALID);
+    CHECK_STATUS(set(a, &tree, "a.", "1"), SHOAL_INVALID);
+    CHECK_STATUS(set(a, &tree, "a..b", "1"), SHOAL_INVALID);
+    CHECK_STATUS(set(a, &tree, ".", "1"), SHOAL_INVALID);
+    CHECK_TEXT(get(a, &tree, "a..b"), "(invalid argument)");
+    memset(long_name, 'x', sizeof long_name);
+    CHECK_STATUS(shoal_put(a, &tree, long_name, 65535, &(shoal_put_args){.head = "v", .head_size = 1}, NULL, WAIT), SHOAL_OK);
+    CHECK_STATUS(shoal_put(a, &tree, long_name, 65536, &(shoal_put_args){.head = "v", .head_size = 1}, NULL, WAIT), SHOAL_INVALID);
+    for (unsigned i = 0; i < SHOAL_DEPTH_MAX; i++)
+        memcpy(deep + 2 * i, "d.", 2);
+    deep[2 * SHOAL_DEPTH_MAX - 1] = '\0';
+    CHECK_STATUS(set(a, &tree, deep, "deepest"), SHOAL_OK);
+    CHECK_TEXT(get(a, &tree, deep), "deepest");
+    CHECK_EQ(count_of(a, &tree), SHOAL_DEPTH_MAX + 1u + (field_lookup(a, &tree, 0, (uint8_t *)"d", 1).shard_index !=
+             field_lookup(a, &tree, 0, (uint8_t *)long_name, 65535).shard_index) + 1u);
+    memcpy(deep + 2 * SHOAL_DEPTH_MAX - 1, ".d", 3);
+    CHECK_STATUS(set(a, &tree, deep, "too deep"), SHOAL_INVALID);
+    CHECK_SOUND(a);
+    CHECK_STATUS(drop(a, &tree, "d"), SHOAL_OK);
+    CHECK_TEXT(fields(a, &tree, "d"), "(miss)");
+    ARENA_END(a);
+}
+
+static void removing_subtrees(void)
+{
+    shoal_arena *a = arena_new("tree", 16 * MIB);
+    shoal_namespace tree = tree_of(a);
+    shoal_stats before = {0}, after;
+    char path[64];
+    CHECK_STATUS(set(a, &tree, "t.keep", "1"), SHOAL_OK);
+    for (int round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 3000; i++) {
+            snprintf(path, sizeof path, "t.o%u.p%u.v%u", i % 3, i % 50, i);
+            CHECK_STATUS(set(a, &tree, path, "some value of some length"), SHOAL_OK);
+        }
+        CHECK_SOUND(a);
+        CHECK_STATUS(put_pattern(a, &tree, names("t.o1.large"), 1, 100000, true), SHOAL_OK);
+        for (unsigned i = 0; i < 3; i++) {
+            CHECK_STATUS(drop(a, &tree, numbered("t.o", i)), SHOAL_OK);
+            CHECK_STATUS(drop(a, &tree, numbered("t.o", i)), SHOAL_MISS);
+        }
+        CHECK_EQ(count_of(a, &tree), 3u);
+        CHECK_TEXT(fields(a, &tree, "t"), "keep");
+        CHECK_SOUND(a);
+        CHECK_STATUS(shoal_sweep(a, WAIT), SHOAL_OK);
+        after = stats_of(a);
+        if (round == 0)
+            before = after;
+        CHECK(after.used <= before.used); /* all of it came back */
+    }
+    ARENA_END(a);
+}
+
+static void expiry(void)
+{
+    shoal_arena *a = arena_new("tree", 16 * MIB);
+    shoal_namespace tree = tree_of(a);
+    CHECK_STATUS(put_ttl(a, &tree, names("o.short"), "1", 20 * MILLISECOND), SHOAL_OK);
+    CHECK_STATUS(set(a, &tree, "o.long", "2"), SHOAL_OK);
+    CHECK_STATUS(set(a, &tree, "p.q.r", "3"), SHOAL_OK);
+    CHECK_STATUS(shoal_touch(a, &tree, names("p"), 1, 20 * MILLISECOND, WAIT), SHOAL_OK);
+    int64_t then = stat_of(a, &tree, names("p")).expires_ns;
+    CHECK_TEXT(get(a, &tree, "p.q.r"), "3");
+    sleep_until(then);
+    CHECK_TEXT(get(a, &tree, "o.short"), "(miss)");
+    CHECK_TEXT(fields(a, &tree, "o"), "long");
+    CHECK_TEXT(get(a, &tree, "p.q.r"), "(miss)");
+    CHECK_TEXT(get(a, &tree, "p"), "(miss)");
+    CHECK_TEXT(fields(a, &tree, ""), "o/");
+    CHECK_STATUS(set(a, &tree, "p.q.new", "4"), SHOAL_OK);
+    CHECK_TEXT(fields(a, &tree, "p.q"), "new");
+    CHECK_STATUS(shoal_sweep(a, WAIT), SHOAL_OK);
+    CHECK_TEXT(get(a, &tree, "p.q.r"), "(miss)");
+    CHECK_SOUND(a);
+    /* a whole expired subtree goes with a sweep */
+    CHECK_STATUS(shoal_touch(a, &tree, names("p"), 1, MILLISECOND, WAIT), SHOAL_OK);
+    sleep_until(shoal_clock_mono_ns() + 2 * MILLISECOND);
+    CHECK_STATUS(shoal_sweep(a, WAIT), SHOAL_OK);
+    shoal_namespace_stats stats;
+    CHECK_STATUS(shoal_namespace_count(a, &tree, &stats, WAIT), SHOAL_OK);
+    CHECK(stats.entries <= 4); /* o, o.long, at most two roots */
+    /* the namespace's default is the fields' default, but not that of the objects made on their way */
+    shoal_namespace home = ns_default(a);
+    CHECK_STATUS(shoal_namespace_set_config(a, &home, &(shoal_namespace_config){.ttl = 5 * SECOND}, WAIT), SHOAL_OK);
+    CHECK_STATUS(set(a, &tree, "z.timed", "1"), SHOAL_OK);
+    CHECK(stat_of(a, &tree, names("z.timed")).expires_ns != 0);
+    CHECK_EQ(stat_of(a, &tree, "z").expires_ns, 0);
+    ARENA_END(a);
+}
+
+/* Through a base: the same answers, whatever becomes of the object. */
+static void a_cached_way(void)
+{
+    shoal_arena *a = arena_new("tree", 16 * MIB), *b = arena_attach("tree", 'w');
+    shoal_namespace plain = tree_of(a), tree = plain, others = tree_of(b);
+    shoal_base base = {.prefix = 3};
+    tree.base = &base;
+    CHECK_TEXT(get(a, &tree, "x.o.v"), "(miss)");
+    CHECK_EQ(base.object, 0u);
+    CHECK_STATUS(set(a, &tree, "x.o.v", "1"), SHOAL_OK);
+    CHECK_TEXT(get(a, &tree, "x.o.v"), "1");
+    CHECK(base.object != 0);
+    uint64_t first = base.object;
+    CHECK_STATUS(set(a, &tree, "x.o.w", "2"), SHOAL_OK); /* begins at the cached object, and links to it */
+    CHECK_STATUS(set(a, &tree, "x.o.deep.er", "3"), SHOAL_OK);
+    CHECK_EQ(base.object, first);
+    CHECK_TEXT(fields(a, &plain, "x.o"), "deep/ v w");
+    CHECK_SOUND(a);
+    CHECK_STATUS(drop(b, &others, "x"), SHOAL_OK); /* by somebody else, further up */
+    CHECK_TEXT(get(a, &tree, "x.o.v"), "(miss)");
+    CHECK_STATUS(drop(a, &tree, "x.o.v"), SHOAL_MISS);
+    CHECK_STATUS(set(b, &others, "x.o.v", "new"), SHOAL_OK);
+    CHECK_TEXT(get(a, &tree, "x.o.v"), "new");
+    CHECK(base.object != first);
+    CHECK_STATUS(replace(b, &others, "x.o", "value"), SHOAL_OK);
+    CHECK_TEXT(get(a, &tree, "x.o.v"), "(miss)");
+    CHECK_STATUS(set(a, &tree, "x.o.v", "1"), SHOAL_NOT_OBJECT);
+    CHECK_STATUS(make(b, &others, "x.o", true), SHOAL_OK);
+    CHECK_STATUS(set(a, &tree, "x.o.v", "again"), SHOAL_OK);
+    CHECK_TEXT(get(b, &others, "x.o.v"), "again");
+    CHECK_TEXT(get(a, &tree, "x.o.v"), "again");
+    /* an expiry that is set later is seen through the cache */
+    CHECK_STATUS(shoal_touch(b, &others, names("x"), 1, MILLISECOND, WAIT), SHOAL_OK);
+    sleep_until(shoal_clock_mono_ns() + 2 * MILLISECOND);
+    CHECK_TEXT(get(a, &tree, "x.o.v"), "(miss)");
+    CHECK_STATUS(set(a, &tree, "x.o.v", "last"), SHOAL_OK);
+    CHECK_TEXT(get(b, &others, "x.o.v"), "last");
+    shoal_close(b);
+    ARENA_END(a);
+}
+
+static void clearing_and_dropping(void)
+{
+    shoal_arena *a = arena_new("tree", 16 * MIB);
+    shoal_namespace other = ns_open(a, "other", 0, 0, 0), tree, again;
+    uint64_t count;
+    char path[64];
+    CHECK_STATUS(shoal_tree_open(a, &other, false, &tree, WAIT), SHOAL_NOT_FOUND);
+    CHECK_STATUS(shoal_tree_open(a, &other, true, &tree, WAIT), SHOAL_OK);
+    for (unsigned i = 0; i < 2000; i++) {
+        snprintf(path, sizeof path, "t%u.v%u", i % 700, i);
+        CHECK_STATUS(set(a, &tree, path, "v"), SHOAL_OK);
+    }
+    CHECK_STATUS(shoal_namespace_clear(a, &tree, &count, WAIT), SHOAL_OK);
+    CHECK_TEXT(fields(a, &tree, ""), "");
+    CHECK(count_of(a, &tree) <= shoal_shards(a)); /* roots */
+    CHECK_SOUND(a);
+    CHECK_STATUS(set(a, &tree, "a.b", "v"), SHOAL_OK);
+    CHECK_STATUS(put(a, &other, "k", "v"), SHOAL_OK);
+    CHECK_STATUS(shoal_namespace_drop(a, &other, WAIT), SHOAL_OK);
+    CHECK_STATUS(set(a, &tree, "a.c", "v"), SHOAL_STALE);
+    CHECK_TEXT(get(a, &tree, "a.b"), "(stale namespace)");
+    CHECK_TEXT(fields(a, &tree, "a"), "(stale namespace)");
+    CHECK_EQ(stats_of(a).entries, 0u);
+    other = ns_open(a, "other", 0, 0, 0);
+    CHECK_STATUS(shoal_tree_open(a, &other, false, &again, WAIT), SHOAL_NOT_FOUND);
+    CHECK_STATUS(shoal_tree_open(a, &other, true, &again, WAIT), SHOAL_OK);
+    CHECK_TEXT(get(a, &again, "a.b"), "(miss)");
+    ARENA_END(a);
+}
+
+static void a_full_arena_leaves_nothing_half_made(void)
+{
+    shoal_arena *a = arena_new("tree", MIB);
+    shoal_namespace tree = tree_of(a);
+    char path[128];
+    unsigned made = 0;
+    shoal_status status;
+    do {
+        snprintf(path, sizeof path, "o%u.p.q.r.s.t", made);
+        status = put_pattern(a, &tree, names(path), made, 900, false);
+    } while (status == SHOAL_OK && ++made < 5000);
+    CHECK_STATUS(status, SHOAL_FULL_ARENA);
+    CHECK(made > 100);
+    CHECK_TEXT(get(a, &tree, numbered("o", made)), "(miss)");
+    CHECK_SOUND(a);
+    /* large values fail in the same way */
+    CHECK_STATUS(put_pattern(a, &tree, names("big.one"), 1, 500000, true), SHOAL_FULL_ARENA);
+    CHECK_TEXT(get(a, &tree, "big"), "(miss)");
+    for (unsigned i = 0; i < made; i++)
+        CHECK_STATUS(drop(a, &tree, numbered("o", i)), SHOAL_OK);
+    CHECK_SOUND(a);
+    CHECK_STATUS(shoal_sweep(a, WAIT), SHOAL_OK);
+    CHECK_STATUS(put_pattern(a, &tree, names("big.one"), 1, 300000, true), SHOAL_OK);
+    CHECK_STATUS(get_pattern(a, &tree, names("big.one"), 1, 300000), SHOAL_OK);
+    ARENA_END(a);
+}
+
+static void keys_give_way_to_fields(void)
+{
+    shoal_arena *a = arena_new("tree", MIB);
+    shoal_namespace cache = ns_open(a, "cache", 0, 0, SHOAL_EVICT_SIEVE), tree;
+    CHECK_STATUS(shoal_tree_open(a, &cache, true, &tree, WAIT), SHOAL_OK);
+    for (unsigned i = 0; i < 3000; i++)
+        CHECK_STATUS(put_pattern(a, &cache, numbered("k", i), i, 1000, false), SHOAL_OK);
+    for (unsigned i = 0; i < 300; i++)
+        CHECK_STATUS(put_pattern(a, &tree, names(numbered("o.f", i)), i, 1000, false), SHOAL_OK);
+    for (unsigned i = 0; i < 3000; i++)
+        CHECK_STATUS(put_pattern(a, &cache, numbered("l", i), i, 1000, false), SHOAL_OK);
+    for (unsigned i = 0; i < 300; i++)
+        CHECK_STATUS(get_pattern(a, &tree, names(numbered("o.f", i)), i, 1000), SHOAL_OK);
+    ARENA_END(a);
+}
+
+static void read_only(void)
+{
+    shoal_arena *a = arena_new("tree", 16 * MIB), *r = arena_attach("tree", 'r');
+    shoal_namespace tree = tree_of(a), seen, home = ns_default(r);
+    CHECK_STATUS(set(a, &tree, "o.p.v", "1"), SHOAL_OK);
+    CHECK_STATUS(put_pattern(a, &tree, names("o.large"), 1, 100000, true), SHOAL_OK);
+    CHECK_STATUS(set(a, &tree, "q", "2"), SHOAL_OK);
+    CHECK_STATUS(shoal_tree_open(r, &home, true, &seen, WAIT), SHOAL_OK);
+    CHECK_TEXT(get(r, &seen, "o.p.v"), "1");
+    CHECK_STATUS(get_pattern(r, &seen, names("o.large"), 1, 100000), SHOAL_OK);
+    CHECK_TEXT(fields(r, &seen, ""), "o/ q");
+    CHECK_TEXT(fields(r, &seen, "o"), "large p/");
+    CHECK_TEXT(fields(r, &seen, "o.p"), "v");
+    CHECK_TEXT(fields(r, &seen, "q"), "(miss)");
+    CHECK_STATUS(set(r, &seen, "o.p.v", "x"), SHOAL_READ_ONLY);
+    CHECK_STATUS(drop(a, &tree, "o"), SHOAL_OK);
+    CHECK_TEXT(get(r, &seen, "o.p.v"), "(miss)");
+    CHECK_TEXT(fields(r, &seen, ""), "q");
+    shoal_close(r);
+    ARENA_END(a);
+}
+
+static void large_values_and_pins(void)
+{
+    shoal_arena *a = arena_new("tree", 16 * MIB);
+    shoal_namespace tree = tree_of(a);
+    shoal_pin pin;
+    CHECK_STATUS(put_pattern(a, &tree, names("o.p.large"), 1, 200000, true), SHOAL_OK);
+    CHECK_STATUS(shoal_pin_take(a, &tree, names("o.p.large"), 9, &pin, WAIT), SHOAL_OK);
+    CHECK(pattern_holds(pin.data, 1, 200000));
+    CHECK_STATUS(shoal_pin_take(a, &tree, names("o.p.none"), 8, &(shoal_pin){0}, WAIT), SHOAL_MISS);
+    CHECK_STATUS(shoal_pin_take(a, &tree, names("o.p"), 3, &(shoal_pin){0}, WAIT), SHOAL_INVALID);
+    CHECK_STATUS(drop(a, &tree, "o"), SHOAL_OK);
+    CHECK_SOUND(a);
+    CHECK_STATUS(put_pattern(a, &tree, names("o.p.large"), 2, 200000, true), SHOAL_OK);
+    CHECK(pattern_holds(pin.data, 1, 200000));
+    shoal_unpin(a, &pin);
+    CHECK_STATUS(get_pattern(a, &tree, names("o.p.large"), 2, 200000), SHOAL_OK);
+    ARENA_END(a);
+}
+
+/* ---- runs */
+
+static void runs_of_the_dead_go(void)
+{
+    shoal_arena *a = arena_new("tree", 16 * MIB);
+    shoal_namespace home = ns_default(a), runs;
+    char path[64];
+    uint32_t slot, generation;
+    CHECK_STATUS(shoal_runs_open(a, &home, true, &runs, WAIT), SHOAL_OK);
+    CHECK_STATUS(shoal_process(a, &slot, &generation), SHOAL_OK);
+    CHECK(shoal_process_lives(a, slot, generation));
+    CHECK(!shoal_process_lives(a, slot, generation + 1));
+    snprintf(path, sizeof path, "%u-%u.1.v", slot, generation);
+    CHECK_STATUS(set(a, &runs, path, "mine"), SHOAL_OK);
+    for (int leave = 0; leave < 2; leave++) {
+        pid_t pid = fork_child();
+        if (pid == 0) {
+            char theirs[64];
+            shoal_after_fork(a);
+            shoal_process(a, &slot, &generation);
+            for (int i = 0; i < 1000; i++) {
+                snprintf(theirs, sizeof theirs, "%u-%u.%d.v", slot, generation, i);
+                set(a, &runs, theirs, "theirs");
+            }
+            if (leave)
+                shoal_close(a);
+            _exit(0);
+        }
+        CHECK(child_ok(pid));
+        if (!leave) {
+            CHECK(count_of(a, &runs) > 2000u);
+            if (os_has_claims())
+                CHECK_STATUS(shoal_reap(a, WAIT), SHOAL_OK);
+            else
+                arena_reap(a);
+        }
+        CHECK(count_of(a, &runs) <= 6u);
+        CHECK_TEXT(get(a, &runs, path), "mine");
+        CHECK_SOUND(a);
+    }
+    ARENA_END(a);
+}
+
+/* ---- against a model */
+
+#define NAMES 4u
+#define DEEP 4u
+typedef struct node { /* a complete tree of NAMES^DEEP paths */
+    enum { NONE, VALUE, OBJECT } what;
+    unsigned value;
+} node;
+#define NODES (4u + 16u + 64u + 256u)
+
+static unsigned child_of(unsigned i, unsigned name) { return (i + 1) * NAMES + name; } /* the top has 0 .. NAMES - 1 */
+
+static void path_text(unsigned i, char *out)
+{
+    char parts[DEEP];
+    int n = 0;
+    for (unsigned at = i;; at = at / NAMES - 1) {
+        parts[n++] = (char)('a' + at % NAMES);
+        if (at < NAMES)
+            break;
+    }
+    for (int k = 0; k < n; k++) {
+        out[2 * k] = parts[n - 1 - k];
+        out[2 * k + 1] = k == n - 1 ? '\0' : '.';
+    }
+}
+
+static void forget(node *nodes, unsigned i)
+{
+    nodes[i].what = NONE;
+    for (unsigned name = 0; name < NAMES; name++)
+        if (child_of(i, name) < NODES)
+            forget(nodes, child_of(i, name));
+}
+
+static bool on_the_way(const node *nodes, unsigned i, bool *value)
+{
+    *value = false;
+    for (unsigned at = i; at >= NAMES;) {
+        at = at / NAMES - 1;
+        *value |= nodes[at].what == VALUE;
+    }
+    return *value;
+}
+
+static void make_parents(node *nodes, unsigned i)
+{
+    for (unsigned at = i; at >= NAMES;) {
+        at = at / NAMES - 1;
+        nodes[at].what = OBJECT;
+    }
+}
+
+static void as_a_model(void)
+{
+    static node nodes[NODES];
+    shoal_arena *a = arena_new("tree", 16 * MIB);
+    shoal_namespace tree = tree_of(a), via = tree;
+    shoal_base base = {.prefix = 1};
+    uint64_t state = 88172645463325252ull;
+    char path[16], text[16], expected[64];
+    for (unsigned i = 0; i < 60000; i++) {
+        unsigned n = (unsigned)(random_next(&state) % NODES), what = (unsigned)(random_next(&state) % 16);
+        bool value, overwrite = random_next(&state) % 4 == 0;
+        path_text(n, path);
+        on_the_way(nodes, n, &value);
+        snprintf(text, sizeof text, "%u", i);
+        via.base = path[0] == 'a' && path[1] ? &base : NULL; /* one object is reached through a cache */
+        if (what < 8) {
+            shoal_status wanted = value && !overwrite ? SHOAL_NOT_OBJECT : nodes[n].what == OBJECT && !overwrite ? SHOAL_IS_OBJECT : SHOAL_OK;
+            CHECK_STATUS((overwrite ? replace : set)(a, &via, path, text), wanted);
+            if (wanted == SHOAL_OK) {
+                make_parents(nodes, n);
+                forget(nodes, n);
+                nodes[n] = (node){VALUE, i};
+            }
+        } else if (what < 10) {
+            shoal_status wanted = (value || nodes[n].what == VALUE) && !overwrite ? SHOAL_NOT_OBJECT : SHOAL_OK;
+            CHECK_STATUS(make(a, &via, path, overwrite), wanted);
+            if (wanted == SHOAL_OK) {
+                make_parents(nodes, n);
+                if (overwrite || nodes[n].what != OBJECT)
+                    forget(nodes, n);
+                nodes[n].what = OBJECT;
+            }
+        } else if (what < 11) {
+            CHECK_STATUS(drop(a, &via, path), nodes[n].what == NONE ? SHOAL_MISS : SHOAL_OK);
+            forget(nodes, n);
+        } else if (what < 15) {
+            snprintf(expected, sizeof expected, nodes[n].what == OBJECT ? "(object)" : nodes[n].what == NONE ? "(miss)" : "%u", nodes[n].value);
+            CHECK_TEXT(get(a, &via, path), expected);
+        } else {
+            size_t at = 0;
+            expected[0] = '\0';
+            for (unsigned name = 0; name < NAMES && nodes[n].what == OBJECT; name++)
+                if (child_of(n, name) < NODES && nodes[child_of(n, name)].what != NONE)
+                    at += (size_t)snprintf(expected + at, sizeof expected - at, "%s%c%s", at ? " " : "", 'a' + name,
+                                           nodes[child_of(n, name)].what == OBJECT ? "/" : "");
+            CHECK_TEXT(fields(a, &via, path), nodes[n].what == OBJECT ? expected : "(miss)");
+        }
+        if (i % 5000 == 0)
+            CHECK_SOUND(a);
+    }
+    ARENA_END(a);
+}
+
+static int tests(void)
+{
+    RUN(values_and_objects);
+    RUN(conflicts);
+    RUN(paths_that_are_none);
+    RUN(removing_subtrees);
+    RUN(expiry);
+    RUN(a_cached_way);
+    RUN(clearing_and_dropping);
+    RUN(a_full_arena_leaves_nothing_half_made);
+    RUN(keys_give_way_to_fields);
+    RUN(read_only);
+    RUN(large_values_and_pins);
+    RUN(runs_of_the_dead_go);
+    RUN(as_a_model);
+    return check_report();
+}
+
+int main(void) { return fixture_main(tests); }
