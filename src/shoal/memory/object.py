@@ -56,7 +56,7 @@ class MemoryObject(ABC):
     @property
     @abstractmethod
     def kind(self) -> str:
-        """"short_term": the memory of a namespace; "sensory": that of a run."""
+        """Which memory: "short_term", that of a namespace, or "sensory", that of a run."""
 
     @property
     @abstractmethod
@@ -194,7 +194,9 @@ class MemoryObject(ABC):
         try:
             found = MemoryRef.of(ref)
         except InvalidValue as error:
-            raise KeyTypeError(f"a path must be a str or a MemoryRef, not {type(ref).__name__}: {error}", key=ref) from None
+            raise KeyTypeError(
+                f"a path must be a str or a MemoryRef, not {type(ref).__name__}: {error}", key=ref
+            ) from None
         store = self.store
         if found.kind == SENSORY:
             return store._runs().get(found.path, default)
@@ -274,7 +276,9 @@ class MemoryObject(ABC):
                 found[name] = value
         return found
 
-    def update(self, other: Mapping[str, Any] | Iterable[tuple[str, Any]] | MemoryObject = (), /, **fields: Any) -> None:
+    def update(
+        self, other: Mapping[str, Any] | Iterable[tuple[str, Any]] | MemoryObject = (), /, **fields: Any
+    ) -> None:
         """Set fields by a mapping, pairs, another object, and keyword arguments; dicts in it are objects, and merged.
 
         Names are as they are, not paths: what `to_dict` gave. All is encoded, and checked against what is
@@ -289,20 +293,18 @@ class MemoryObject(ABC):
         plan = self._plan(_merged(other, fields))
         new: set[Names] = set()  # objects that are not there: neither is anything below them
         for names, data in plan.items():
-            if names[:-1] in new:
-                found = None
-            else:
-                found = self._type(names)
+            found = None if names[:-1] in new else self._type(names)
             if data is None and found is None:
                 new.add(names)
             elif data is None and found != "object":
                 raise value_in_the_way((*self._names, *names))
             elif data is not None and found == "object":
                 raise object_in_the_way((*self._names, *names))
+        empty = _empty(plan)
         for names, data in plan.items():
             if data is not None:
                 self._set_encoded(join(names), data, DEFAULT)
-            elif _is_leaf(names, plan):
+            elif names in empty:
                 self.new_object(join(names))
 
     def from_dict(self, mapping: Mapping[str, Any]) -> None:
@@ -320,10 +322,11 @@ class MemoryObject(ABC):
             self.new_object("")
         elif self._names and self._type(()) not in (None, "object"):
             raise value_in_the_way(self._names)
+        empty = _empty(plan)
         for names, data in plan.items():
             if data is not None:
                 self._set_encoded(join(names), data, DEFAULT, overwrite=True)
-            elif _is_leaf(names, plan) and self._type(names) != "object":
+            elif names in empty and self._type(names) != "object":
                 self.new_object(join(names), overwrite=True)
         for above in [(), *(names for names, data in plan.items() if data is None)]:
             for name, _ in self._fields(join(above)):
@@ -393,11 +396,11 @@ class MemoryObject(ABC):
     def __repr__(self) -> str:
         place = f"{self.path!r} of {self.store.url}"
         if self.store.closed:
-            return f"<{type(self).__name__} {place} (closed)>"
+            return f"<MemoryObject {place} (closed)>"
         names = self.get_field_names()
         shown = ", ".join(names[:_SHOWN_FIELDS]) or "no fields"
         more = f", and {len(names) - _SHOWN_FIELDS} more" if len(names) > _SHOWN_FIELDS else ""
-        return f"<{type(self).__name__} {place}: {shown}{more}>"
+        return f"<MemoryObject {place}: {shown}{more}>"
 
     # ------------------------------------------------------------------ the handle
 
@@ -426,5 +429,6 @@ def _merged(other: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     return {**(other if isinstance(other, Mapping) else dict(other)), **fields}
 
 
-def _is_leaf(names: Names, plan: dict[Names, bytes | None]) -> bool:
-    return not any(len(other) > len(names) and other[: len(names)] == names for other in plan)
+def _empty(plan: dict[Names, bytes | None]) -> set[Names]:
+    """The objects of a plan that have no fields: those that setting the fields does not make."""
+    return {names for names, data in plan.items() if data is None} - {names[:-1] for names in plan}
