@@ -31,7 +31,7 @@ class MemoryRef(NamedTuple):
     expires: float | None = None
     """When the field expires, in seconds since 1970, as known when this was made; None: never."""
     kind: str = SHORT_TERM
-    """Which memory: "short_term", that of the namespace, or "sensory", that of a run."""
+    """"short_term", or "sensory": of a run."""
 
     @classmethod
     def of(cls, source: Any) -> MemoryRef:
@@ -43,9 +43,7 @@ class MemoryRef(NamedTuple):
         fields = _parse(source) if isinstance(source, str) else source
         if isinstance(fields, dict):
             if not {"path"} <= fields.keys() <= set(cls._fields):
-                raise InvalidValue(
-                    f"a MemoryRef has the fields {', '.join(cls._fields)}; this has others: {_shown(source)}"
-                )
+                raise InvalidValue(f"a MemoryRef has the fields {', '.join(cls._fields)}; this has others: {_shown(source)}")
             ref = cls(**fields)
         elif isinstance(fields, (list, tuple)) and 1 <= len(fields) <= len(cls._fields):
             ref = cls(*fields)
