@@ -43,7 +43,9 @@ class MemoryRef(NamedTuple):
         fields = _parse(source) if isinstance(source, str) else source
         if isinstance(fields, dict):
             if not {"path"} <= fields.keys() <= set(cls._fields):
-                raise InvalidValue(f"a MemoryRef has the fields {', '.join(cls._fields)}; this has others: {_shown(source)}")
+                raise InvalidValue(
+                    f"a MemoryRef has the fields {', '.join(cls._fields)}; this has others: {_shown(source)}"
+                )
             ref = cls(**fields)
         elif isinstance(fields, (list, tuple)) and 1 <= len(fields) <= len(cls._fields):
             ref = cls(*fields)
