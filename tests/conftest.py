@@ -52,8 +52,8 @@ class Backend:
     def namespace(self, store: shoal.Store, name: str, **settings: Any) -> shoal.Store:
         return self.keep(store.namespace(name, **settings))
 
-    def outlive(self, store: shoal.Store, key: str) -> None:
-        """Wait until the store itself says that the entry has expired."""
+    def outlive(self, store: shoal.Store | shoal.MemoryObject, key: str) -> None:
+        """Wait until the store, or the memory, itself says that the entry has expired."""
         while True:
             try:
                 left = store.ttl(key)
@@ -76,6 +76,8 @@ class Backend:
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Return a way to open stores of each kind."""
+    if request.param == "arena" and "memory_" in request.path.name:  # THE SWITCH: to be removed, with the next line
+        pytest.skip("arenas have no memory yet")
     made = Backend(request.param)
     try:
         yield made

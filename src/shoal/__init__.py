@@ -20,6 +20,7 @@ from .errors import (
     InvalidValue,
     KeyNotFound,
     KeyTypeError,
+    PathConflict,
     PatternError,
     ShoalError,
     StorageError,
@@ -32,6 +33,8 @@ from .store import Store
 TYPE_CHECKING = False  # typing is slow to import; checkers know this name
 if TYPE_CHECKING:
     from .arena import destroy, gc, list_arenas
+    from .memory.object import MemoryObject
+    from .memory.ref import MemoryRef
     from .records import Metadata, NamespaceStats, Stats
 else:
     from ._lazy import __dir__ as __dir__
@@ -46,8 +49,11 @@ __all__ = [
     "InvalidValue",
     "KeyNotFound",
     "KeyTypeError",
+    "MemoryObject",
+    "MemoryRef",
     "Metadata",
     "NamespaceStats",
+    "PathConflict",
     "PatternError",
     "ShoalError",
     "Stats",

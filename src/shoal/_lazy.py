@@ -1,7 +1,7 @@
 """Names of the package that are imported when they are first asked for (PEP 562).
 
-`import shoal` should cost little: the arena's functions need the extension module, and the records need dataclasses
-and datetime, which take longer to import than all the rest together.
+`import shoal` should cost little: the arena's functions need the extension module, the records need dataclasses and
+datetime, which take longer to import than all the rest together, and not every program uses memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-_RECORDS = frozenset({"Metadata", "NamespaceStats", "Stats"})
+_MODULES = {
+    "MemoryObject": "memory.object",
+    "MemoryRef": "memory.ref",
+    "Metadata": "records",
+    "NamespaceStats": "records",
+    "Stats": "records",
+}
 _ARENA = frozenset({"destroy", "gc", "list_arenas"})
 
 
@@ -24,10 +30,10 @@ def __getattr__(name: str) -> Any:
         from .backends import from_arena
 
         value = from_arena(name)
-    elif name in _RECORDS:
-        from . import records
+    elif name in _MODULES:
+        from importlib import import_module
 
-        value = getattr(records, name)
+        value = getattr(import_module(f".{_MODULES[name]}", __package__), name)
     else:
         raise AttributeError(f"module {package.__name__!r} has no attribute {name!r}", name=name, obj=package)
     setattr(package, name, value)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+    from .memory.object import MemoryObject
     from .options import Default, Ttl
     from .records import ArenaInfo, Metadata, Stats
 
@@ -125,6 +126,18 @@ class ArenaStore(_core.ArenaStore, Store):
         if check_name(name, "namespace") == "default":
             raise InvalidValue('the namespace "default" cannot be dropped, only cleared', name=name)
         return self._drop(name)
+
+    def memory(self, path: str = "") -> MemoryObject:  # stub, until the arena has its tree
+        raise InvalidValue(f"an arena has no memory yet: {path!r}")
+
+    def _runs(self) -> MemoryObject:  # stub, as memory()
+        return self.memory()
+
+    def _process_token(self) -> str:  # stub, as memory()
+        return str(os.getpid())
+
+    def _run_lives(self, token: str) -> bool:  # stub, as memory()
+        return token == self._process_token()
 
     def stats(self) -> Stats:
         """What the arena has done and holds, over all its processes."""

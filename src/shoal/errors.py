@@ -3,7 +3,8 @@
     ShoalError
     ├── KeyNotFound      (KeyError)         no such key, or it has expired
     ├── InvalidKey       (ValueError)       a key that cannot be stored
-    │   └── KeyTypeError (TypeError)        a key that is not a str
+    │   ├── KeyTypeError (TypeError)        a key that is not a str
+    │   └── PathConflict                    a value where the path needs an object, or the other way round
     ├── InvalidValue     (TypeError)        a value that cannot be stored or read
     ├── PatternError     (ValueError)       a malformed glob
     ├── AccessDenied     (PermissionError)  another user's store, or a read-only one
@@ -34,6 +35,7 @@ __all__ = [
     "InvalidValue",
     "KeyNotFound",
     "KeyTypeError",
+    "PathConflict",
     "PatternError",
     "ShoalError",
     "StorageError",
@@ -98,6 +100,10 @@ class InvalidKey(ShoalError, ValueError):
 
 class KeyTypeError(InvalidKey, TypeError):
     """A key that is not a ``str``."""
+
+
+class PathConflict(InvalidKey):
+    """A value where the path needs an object, or an object where a value would go; ``key`` is the path of that."""
 
 
 class InvalidValue(ShoalError, TypeError):

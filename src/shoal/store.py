@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
+    from .memory.object import MemoryObject
     from .options import Default, Keep, Seconds, Ttl
     from .records import Metadata, Stats
 
@@ -187,6 +188,25 @@ class Store(MutableMapping[str, "Any"]):
     @abstractmethod
     def drop_namespace(self, name: str) -> bool:
         """Remove a namespace with its entries; whether there was one. "default" can only be cleared."""
+
+    @abstractmethod
+    def memory(self, path: str = "") -> MemoryObject:
+        """The object at this path of the namespace's memory; nothing needs to be there yet. Raises `InvalidKey`.
+
+        Memory lies beside the keys: neither ever sees the other.
+        """
+
+    @abstractmethod
+    def _runs(self) -> MemoryObject:
+        """The root of the memory of runs, at (process token, run id): one for the whole store."""
+
+    @abstractmethod
+    def _process_token(self) -> str:
+        """The name that this process has among all that ever use the store."""
+
+    @abstractmethod
+    def _run_lives(self, token: str) -> bool:
+        """Whether the process of this token still uses the store."""
 
     @abstractmethod
     def stats(self) -> Stats:

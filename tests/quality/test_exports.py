@@ -42,7 +42,19 @@ def test_all_is_there() -> None:
 def test_the_promised_names_are_there() -> None:
     promised = {
         *("AccessDenied", "CapacityExceeded", "CorruptArena", "IncompatibleArena", "InvalidKey", "InvalidValue"),
-        *("KeyNotFound", "Metadata", "PatternError", "ShoalError", "Stats", "StorageError", "Store", "StoreBusy"),
+        *(
+            "KeyNotFound",
+            "MemoryObject",
+            "MemoryRef",
+            "Metadata",
+            "PathConflict",
+            "PatternError",
+            "ShoalError",
+            "Stats",
+            "StorageError",
+            "Store",
+            "StoreBusy",
+        ),
         *("StoreClosed", "StoreNotFound", "__version__", "destroy", "gc", "list_arenas", "open"),
     }
     assert promised <= set(shoal.__all__)

@@ -157,7 +157,7 @@ PYTHON_LAYERS = (
     {"_version", "errors"},
     {"_failures", "_lifetime", "keys", "options", "patterns", "records"},
     {"codec", "snapshot"},
-    {"store"},
+    {"memory", "store"},
     {"_core", "backends", "arena"},
     {"__init__", "_lazy"},
     {"cli", "__main__"},

@@ -21,7 +21,7 @@ from ..store import Store
 if TYPE_CHECKING:
     from ..options import Keep, Seconds, Ttl
 
-__all__ = ["EncodedStore", "Entry", "When", "Written"]
+__all__ = ["EncodedStore", "Entry", "When", "Written", "check_number", "check_version", "sum_of"]
 
 _KIND_BYTES = 16  # how much of an encoded value names its type
 _INT64 = 1 << 63
@@ -137,8 +137,7 @@ class EncodedStore(Store):
         return None if written is None or written.old is None else self._decode(written.old)
 
     def compare_and_set(self, key: str, value: Any, version: int, *, ttl: Ttl | Keep = DEFAULT) -> bool:
-        if type(version) is not int or version < 0:
-            raise InvalidValue(f"a version is an int of 0 or more, not {version!r}", key=key)
+        check_version(version, key)
         seconds = parse_ttl(ttl)
         return self._write(check_key(key), self._encode(value), seconds, When.VERSION, version) is not None
 
@@ -158,17 +157,12 @@ class EncodedStore(Store):
 
     def incr(self, key: str, by: int | float = 1, *, initial: int | float = 0, ttl: Ttl = DEFAULT) -> int | float:
         check_key(key)
-        by = _number(by, "by", key)
-        initial = _number(initial, "initial", key)
+        by = check_number(by, "by", key)
+        initial = check_number(initial, "initial", key)
         seconds = KEEP if ttl is DEFAULT else parse_ttl(ttl)
         while True:
             entry = self._read(key, count=False)
-            old = initial if entry is None else self._decode(entry.data)
-            if type(old) is not int and type(old) is not float:
-                raise InvalidValue(f"the value of {key!r} is no number but {type(old).__name__}", key=key)
-            new = old + by
-            if isinstance(new, int) and not -_INT64 <= new < _INT64:
-                raise InvalidValue(f"{key!r} would leave the range of 64-bit integers", key=key)
+            new = sum_of(initial if entry is None else self._decode(entry.data), by, key)
             if self._write(key, self._encode(new), seconds, When.VERSION, entry.version if entry else 0):
                 return new
 
@@ -196,7 +190,24 @@ def _metadata(entry: Entry) -> Metadata:
     )
 
 
-def _number(number: Any, what: str, key: str) -> int | float:
+def check_version(version: Any, key: str) -> None:
+    """Raise `InvalidValue` if it cannot be one."""
+    if type(version) is not int or version < 0:
+        raise InvalidValue(f"a version is an int of 0 or more, not {version!r}", key=key)
+
+
+def sum_of(old: Any, by: int | float, key: str) -> int | float:
+    """What `incr` makes of the value that is there. Raises `InvalidValue`."""
+    if type(old) is not int and type(old) is not float:
+        raise InvalidValue(f"the value of {key!r} is no number but {type(old).__name__}", key=key)
+    new = old + by
+    if isinstance(new, int) and not -_INT64 <= new < _INT64:
+        raise InvalidValue(f"{key!r} would leave the range of 64-bit integers", key=key)
+    return new
+
+
+def check_number(number: Any, what: str, key: str) -> int | float:
+    """The number that an argument of `incr` is. Raises `InvalidValue`."""
     if isinstance(number, bool) or not isinstance(number, (int, float)):
         raise InvalidValue(f"{what} must be an int or a float, not {type(number).__name__}", key=key)
     if isinstance(number, float):

@@ -7,7 +7,7 @@ encoded, so copies come out and errors are the same, and expiry, versions, limit
 handle on it is closed (or for good, with ``persist=True``).
 
 One lock guards a whole store. Whoever takes it first removes what has expired, so nothing below needs to think of
-expired entries: `_Space.slots` has live ones only.
+expired entries: `_Space.slots` has live ones only, and so has a `Tree`.
 """
 
 from __future__ import annotations
@@ -20,16 +20,22 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import WeakValueDictionary
 
 from ..errors import AccessDenied, CapacityExceeded, InvalidValue, StoreClosed, StoreNotFound
+from ..memory.path import split
+from ..memory.ref import SENSORY, SHORT_TERM
 from ..options import DEFAULT, KEEP, check_name, make_url, parse_eviction, parse_max_keys, parse_ttl, ttl_to_ns
 from ..records import NamespaceStats, Stats
 from .base import EncodedStore, Entry, When, Written
+from .memory_object import TreeMemory
+from .memory_tree import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..options import Default, Options, Seconds, Ttl
 
-__all__ = ["MemoryStore", "open_memory"]
+__all__ = ["Arena", "MemoryStore", "open_memory"]
+
+_THIS_PROCESS = "local"  # the only one that can have the store
 
 
 class _Slot:
@@ -65,6 +71,7 @@ class _Space:
         self.newest: _Slot | None = None
         self.oldest: _Slot | None = None
         self.hand: _Slot | None = None
+        self.tree = Tree()
 
     def link(self, slot: _Slot) -> None:
         self.slots[slot.key] = slot
@@ -126,7 +133,7 @@ class _Space:
         return count
 
 
-class _Arena:
+class Arena:
     """What all handles on one store share."""
 
     def __init__(self, name: str, capacity: int, monotonic: Callable[[], float], wall: Callable[[], float]) -> None:
@@ -136,12 +143,14 @@ class _Arena:
         self.wall = wall
         self.lock = threading.Lock()
         self.spaces = {"default": _Space()}
+        self.runs = Tree()
+        self.place = object()  # equal to itself alone: names can be given again
         self.version = 0
         self.hits = self.misses = self.sets = self.deletes = self.expired = self.evicted = 0
 
     @property
     def used(self) -> int:
-        return sum(space.bytes for space in self.spaces.values())
+        return sum(space.bytes + space.tree.bytes for space in self.spaces.values()) + self.runs.bytes
 
     def now(self) -> int:
         return int(self.monotonic() * 1e9)
@@ -149,7 +158,8 @@ class _Arena:
     def sweep(self) -> None:
         now = self.now()
         for space in self.spaces.values():
-            self.expired += space.expire(now)
+            self.expired += space.expire(now) + space.tree.expire(now)
+        self.expired += self.runs.expire(now)
 
     def make_room(self, space: _Space, slot: _Slot | None, key: str, size: int) -> None:
         """See to it that an entry of `size` bytes fits in place of `slot`, or raise and change nothing."""
@@ -158,13 +168,7 @@ class _Arena:
         if self.capacity and self.used - old + size > self.capacity:
             others = self.used - space.bytes
             if not sieve or others + size > self.capacity:
-                raise CapacityExceeded(
-                    f"no room for {key!r} ({size:,} bytes with its key): the store holds {self.used:,} of "
-                    f"{self.capacity:,} bytes",
-                    key=key,
-                    name=self.name,
-                    limit=self.capacity,
-                )
+                raise self.full(key, size)
         if slot is None and space.max_keys and len(space.slots) >= space.max_keys:
             if not sieve:
                 raise CapacityExceeded(
@@ -175,14 +179,30 @@ class _Arena:
         while self.capacity and self.used - old + size > self.capacity:
             self.evict(space, slot)
 
+    def full(self, key: str, size: int) -> CapacityExceeded:
+        return CapacityExceeded(
+            f"no room for {key!r} ({size:,} bytes with its key): the store holds {self.used:,} of "
+            f"{self.capacity:,} bytes",
+            key=key,
+            name=self.name,
+            limit=self.capacity,
+        )
+
+    def until(self, deadline: int | None) -> tuple[float | None, int | None]:
+        """The seconds left, and the end as wall time in microseconds."""
+        if deadline is None:
+            return None, None
+        left = (deadline - self.now()) / 1e9
+        return left, int((self.wall() + left) * 1e6)
+
     def evict(self, space: _Space, spare: _Slot | None) -> None:
         slot = space.victim(spare)
         space.unlink(slot)
         self.evicted += 1
 
 
-_named: WeakValueDictionary[str, _Arena] = WeakValueDictionary()
-_persistent: dict[str, _Arena] = {}
+_named: WeakValueDictionary[str, Arena] = WeakValueDictionary()
+_persistent: dict[str, Arena] = {}
 _registry_lock = threading.Lock()
 
 
@@ -194,7 +214,7 @@ def open_memory(options: Options) -> MemoryStore:
         if arena is None:
             if not options.create:
                 raise StoreNotFound(f"there is no store {make_url('memory', name or '')} in this process", name=name)
-            arena = _Arena(name or "", options.size or 0, time.monotonic, time.time)
+            arena = Arena(name or "", options.size or 0, time.monotonic, time.time)
             if name is not None:
                 _persistent.pop(name, None)
                 _named[name] = arena
@@ -222,11 +242,11 @@ class MemoryStore(EncodedStore):
         wall: The clock that metadata shows, in seconds since 1970.
     """
 
-    __slots__ = ("__weakref__", "_allow_pickle", "_arena", "_name", "_namespace", "_read_only")
+    __slots__ = ("__weakref__", "_allow_pickle", "_arena", "_name", "_namespace", "_place", "_read_only")
 
     def __init__(
         self,
-        arena: _Arena | None = None,
+        arena: Arena | None = None,
         namespace: str = "default",
         *,
         read_only: bool = False,
@@ -235,8 +255,9 @@ class MemoryStore(EncodedStore):
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._arena: _Arena | None = arena or _Arena("", size, monotonic, wall)
+        self._arena: Arena | None = arena or Arena("", size, monotonic, wall)
         self._name = self._arena.name
+        self._place = self._arena.place
         self._namespace = namespace
         self._read_only = read_only
         self._allow_pickle = allow_pickle
@@ -284,7 +305,7 @@ class MemoryStore(EncodedStore):
             'shoal.open("name")'
         )
 
-    def _open(self, *, write: bool = False) -> _Arena:
+    def _open(self, *, write: bool = False) -> Arena:
         arena = self._arena
         if arena is None:
             raise StoreClosed(f"the store {self.url} is closed", name=self._name)
@@ -292,7 +313,7 @@ class MemoryStore(EncodedStore):
             raise AccessDenied(f"the store {self.url} was opened read-only", name=self._name)
         return arena
 
-    def _space_of(self, arena: _Arena, *, create: bool = False) -> _Space | None:
+    def _space_of(self, arena: Arena, *, create: bool = False) -> _Space | None:
         """The namespace. One that was dropped meanwhile is empty to readers, and made anew by the next writer."""
         space = arena.spaces.get(self._namespace)
         if space is None and create:
@@ -300,14 +321,14 @@ class MemoryStore(EncodedStore):
         return space
 
     @contextmanager
-    def _reading(self) -> Iterator[tuple[_Arena, _Space]]:
+    def _reading(self) -> Iterator[tuple[Arena, _Space]]:
         arena = self._open()
         with arena.lock:
             arena.sweep()
             yield arena, self._space_of(arena) or _Space()
 
     @contextmanager
-    def _writing(self) -> Iterator[tuple[_Arena, _Space]]:
+    def _writing(self) -> Iterator[tuple[Arena, _Space]]:
         arena = self._open(write=True)
         with arena.lock:
             arena.sweep()
@@ -327,9 +348,7 @@ class MemoryStore(EncodedStore):
             if count:
                 arena.hits += 1
                 slot.visited = True
-            left = None if slot.deadline is None else (slot.deadline - arena.now()) / 1e9
-            expires = None if left is None else int((arena.wall() + left) * 1e6)
-            return Entry(slot.data, slot.version, slot.created, slot.modified, left, expires)
+            return Entry(slot.data, slot.version, slot.created, slot.modified, *arena.until(slot.deadline))
 
     def _write(self, key: str, data: bytes, ttl: Seconds, when: When = When.ALWAYS, version: int = 0) -> Written | None:
         with self._writing() as (arena, space):
@@ -379,6 +398,22 @@ class MemoryStore(EncodedStore):
                 seconds = space.ttl if ttl is DEFAULT else ttl
                 space.set_deadline(slot, None if seconds is None else arena.now() + ttl_to_ns(seconds))
             return True
+
+    # ------------------------------------------------------------------ memory
+
+    def memory(self, path: str = "") -> TreeMemory:
+        self._open()
+        return TreeMemory(self, split(path), SHORT_TERM)
+
+    def _runs(self) -> TreeMemory:
+        self._open()
+        return TreeMemory(self, (), SENSORY)
+
+    def _process_token(self) -> str:
+        return _THIS_PROCESS
+
+    def _run_lives(self, token: str) -> bool:
+        return token == _THIS_PROCESS
 
     # ------------------------------------------------------------------ namespaces
 

@@ -1,0 +1,10 @@
+"""Memory: objects of named fields inside a store, each field an entry of its own.
+
+path    the names that lead to a field, as text and back
+ref     `MemoryRef`, a small value that says where a field is
+object  `MemoryObject`, a handle on an object and its fields
+"""
+
+from __future__ import annotations
+
+__all__: list[str] = []

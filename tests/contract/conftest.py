@@ -1,0 +1,18 @@
+"""Fixtures of the contract: what every backend has to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    import shoal
+
+
+@pytest.fixture(params=["root", "object", "run"])
+def memory(request: pytest.FixtureRequest, store: shoal.Store) -> shoal.MemoryObject:
+    """Return an empty memory of each kind: that of a namespace, an object in it, and one of a run."""
+    if request.param == "run":
+        return store._runs()._child(store._process_token(), "run 1")
+    return store.memory("" if request.param == "root" else r"agents.v1\.2")
