@@ -64,7 +64,7 @@ static inline uint64_t entry_parent(block *b, uint32_t flags) { return (flags & 
 static inline void entry_meta(block *b, const entry *e, shoal_meta *meta)
 {
     meta->version = e->version;
-    meta->size = e->value_size;
+    meta->size = (e->flags & BLOCK_OBJECT) ? 0 : e->value_size;
     meta->modified_us = (int64_t)e->modified;
     meta->created_us = (e->flags & BLOCK_CREATED) ? (int64_t)load_relaxed(entry_created(b, e->flags)) : (int64_t)e->modified;
     meta->expires_ns = (e->flags & BLOCK_EXPIRES) ? (int64_t)load_relaxed(entry_expires(b)) : 0;

@@ -105,8 +105,8 @@ static enum outcome keys_of_chain(shoal_arena *a, bucket *head, const wanted *wh
                 goto changed;
             if (e.key_size < what->prefix_size || memcmp(key, what->prefix, what->prefix_size) != 0 || entry_expired((block *)header, &e))
                 continue;
-            if (what->fields && (parent != what->parent || key[0] == SHOAL_PATH_SEPARATOR))
-                continue; /* another object's, or the root */
+            if (((e.flags & BLOCK_FIELD) && is_root_name(key, e.key_size)) || (what->fields && parent != what->parent))
+                continue;
             ++*count;
             if (out && !append(out, room, what, &e, key))
                 return DAMAGED;
@@ -183,10 +183,12 @@ shoal_status shoal_keys(shoal_arena *a, const shoal_namespace *ns, uint32_t s, c
     return status;
 }
 
-/* Entries of one shard that have not expired. */
+/* Entries of one shard that have not expired; of a tree without its roots. */
 static shoal_status count_shard(shoal_arena *a, const shoal_namespace *ns, uint32_t s, shoal_namespace_stats *out, waiting *w)
 {
     namespace_head *nh = head_of(a, ns->id, s);
+    if (a->read_only && ns->tree) /* to tell the roots, which nobody set */
+        return keys_of_table(a, s, &(wanted){.ns = ns, .prefix = ""}, NULL, &out->entries, w);
     if (a->read_only) {
         shoal_lock *lock = &a->shards[s].lock;
         uint64_t before = load_acquire(&lock->word), count = load_relaxed(&nh->count);
@@ -209,6 +211,14 @@ static shoal_status count_shard(shoal_arena *a, const shoal_namespace *ns, uint3
     }
     out->entries += nh->count;
     out->bytes += nh->bytes;
+    if (ns->tree && status == SHOAL_OK) {
+        lookup key = root_lookup(a, ns, s);
+        place root;
+        if (table_find(a, &key, &root) == SHOAL_OK) {
+            out->entries--;
+            out->bytes -= root.e.key_size + root.e.value_size;
+        }
+    }
     shard_unlock(a, s);
     return status;
 }

@@ -179,7 +179,7 @@ shoal_status shoal_namespace_list(shoal_arena *, int (*each)(void *context, cons
                                   const shoal_namespace *ns), void *context);
 
 typedef struct shoal_namespace_stats {
-    uint64_t entries;       /* without expired ones */
+    uint64_t entries;       /* without expired ones; of a tree its fields, objects included */
     uint64_t bytes;         /* of keys and values */
 } shoal_namespace_stats;
 /* Exact: expired entries are swept (or skipped, read-only) first. */

@@ -20,12 +20,16 @@ cdef extern from "shoal.h" nogil:
         SHOAL_IF_ABSENT
         SHOAL_IF_PRESENT
         SHOAL_IF_VERSION
+        SHOAL_PATH_SEPARATOR
+        SHOAL_DEPTH_MAX
 
     ctypedef enum shoal_status:
         SHOAL_OK
         SHOAL_MISS
         SHOAL_EXISTS
         SHOAL_CONFLICT
+        SHOAL_IS_OBJECT
+        SHOAL_NOT_OBJECT
         SHOAL_STALE
         SHOAL_BUSY
         SHOAL_INTERRUPTED
@@ -94,9 +98,14 @@ cdef extern from "shoal.h" nogil:
 
     # namespace
 
+    ctypedef struct shoal_base:
+        uint32_t prefix
+
     ctypedef struct shoal_namespace:
         uint32_t id
         uint64_t uid
+        c_bool tree
+        shoal_base *base
 
     ctypedef struct shoal_namespace_config:
         int64_t ttl
@@ -118,6 +127,18 @@ cdef extern from "shoal.h" nogil:
                                       const shoal_namespace *ns) noexcept, void *context)
     shoal_status shoal_namespace_count(shoal_arena *, const shoal_namespace *, shoal_namespace_stats *out, int64_t wait)
 
+    # tree
+
+    shoal_status shoal_tree_open(shoal_arena *, const shoal_namespace *home, c_bool create, shoal_namespace *out,
+                                 int64_t wait)
+    shoal_status shoal_runs_open(shoal_arena *, const shoal_namespace *home, c_bool create, shoal_namespace *out,
+                                 int64_t wait)
+    shoal_status shoal_fields(shoal_arena *, const shoal_namespace *, const void *path, size_t path_size, uint32_t shard,
+                              shoal_bytes *out, int64_t wait)
+    shoal_status shoal_process(shoal_arena *, uint32_t *slot, uint32_t *generation)
+    c_bool shoal_process_lives(shoal_arena *, uint32_t slot, uint32_t generation)
+    shoal_status shoal_reap(shoal_arena *, int64_t wait)
+
     # entry
 
     ctypedef struct shoal_meta:
@@ -126,6 +147,7 @@ cdef extern from "shoal.h" nogil:
         int64_t created_us
         int64_t modified_us
         int64_t expires_ns
+        c_bool is_object "object"
 
     ctypedef struct shoal_bytes:
         uint8_t *data
@@ -142,6 +164,9 @@ cdef extern from "shoal.h" nogil:
         uint8_t condition
         uint64_t version
         int64_t ttl
+        c_bool is_object "object"
+        c_bool overwrite
+        int64_t *expires
         shoal_bytes *old
 
     ctypedef struct shoal_number:

@@ -12,8 +12,11 @@ One extension module from several parts, bottom-up:
     values      Python values as encoded values
     arguments   keys, times to live, numbers
     arenas      the arenas of this machine by name
-    handle      `Handle`: an Arena, a namespace of it and a few options; how calls are made
-    reading     `Reader(Handle)`: get and what else only looks
+    handle      `Handle`: an Arena, a namespace of it or the tree of one, and a few options; how calls are made
+    entries     `Entries(Handle)`: how one entry is found, written and removed
+    fields      `Fields(Entries)`: the same by paths, of a tree
+    opening     `Opened(Entries)`: opening and closing
+    reading     `Reader(Opened)`: get and what else only looks
     writing     `Writer(Reader)`: set and what else changes an entry
     store       `ArenaStore(Writer)`: the namespace and the arena as a whole
 
@@ -63,6 +66,7 @@ cdef extern from "Python.h":
 cdef enum:
     SMALL = 512             # values up to this size are copied to the stack and decoded from there
     SCRATCH = 1024          # room for the head that a value gets
+    PATH = 256              # bytes of a path that a call has room for itself
     RELEASE = 65536         # from this size on copies let go of the GIL (SHOAL_PIN_THRESHOLD)
     PATIENCE = 16           # how often a value, or a namespace, may change between two looks at it
 
@@ -75,6 +79,9 @@ include "core/values.pxi"
 include "core/arguments.pxi"
 include "core/arenas.pxi"
 include "core/handle.pxi"
+include "core/entries.pxi"
+include "core/fields.pxi"
+include "core/opening.pxi"
 include "core/reading.pxi"
 include "core/writing.pxi"
 include "core/store.pxi"

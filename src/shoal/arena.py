@@ -34,7 +34,7 @@ _FIGURES = (
     *("capacity", "used", "hits", "misses", "sets", "deletes", "expired", "evicted", "retries"),
     *("lock_waits", "recoveries", "processes"),
 )
-_KIND_BYTES = 16  # how much of an encoded value names its type
+KIND_BYTES = 16  # how much of an encoded value names its type
 
 
 class ArenaStore(_core.ArenaStore, Store):
@@ -89,14 +89,14 @@ class ArenaStore(_core.ArenaStore, Store):
 
     def metadata(self, key: str) -> Metadata:
         """Size, times, version and type of the entry. Raises `KeyNotFound`."""
-        found = self._metadata(key, _KIND_BYTES)
+        found = self._metadata(key, KIND_BYTES)
         if found is None:
             raise KeyNotFound(f"no such key: {key!r}", key=key, name=self.name)
-        return _metadata(found)
+        return metadata_of(found)
 
     def _get_encoded(self, key: str) -> tuple[bytes, Metadata] | None:
         found = self._get_bytes(key)
-        return None if found is None else (found[-1], _metadata(found))
+        return None if found is None else (found[-1], metadata_of(found))
 
     def namespace(
         self,
@@ -127,17 +127,26 @@ class ArenaStore(_core.ArenaStore, Store):
             raise InvalidValue('the namespace "default" cannot be dropped, only cleared', name=name)
         return self._drop(name)
 
-    def memory(self, path: str = "") -> MemoryObject:  # stub, until the arena has its tree
-        raise InvalidValue(f"an arena has no memory yet: {path!r}")
+    def memory(self, path: str = "") -> MemoryObject:
+        """The object at this path of the namespace's memory; nothing needs to be there yet. Raises `InvalidKey`."""
+        from .arena_memory import memory_of
 
-    def _runs(self) -> MemoryObject:  # stub, as memory()
-        return self.memory()
+        return memory_of(self, path)
 
-    def _process_token(self) -> str:  # stub, as memory()
-        return str(os.getpid())
+    def _runs(self) -> MemoryObject:
+        from .arena_memory import runs_of
 
-    def _run_lives(self, token: str) -> bool:  # stub, as memory()
-        return token == self._process_token()
+        return runs_of(self)
+
+    def _process_token(self) -> str:
+        from .arena_memory import token_of
+
+        return token_of(self)
+
+    def _run_lives(self, token: str) -> bool:
+        from .arena_memory import token_lives
+
+        return token_lives(self, token)
 
     def stats(self) -> Stats:
         """What the arena has done and holds, over all its processes."""
@@ -157,7 +166,8 @@ class ArenaStore(_core.ArenaStore, Store):
         self.close()
 
 
-def _metadata(found: tuple[int, int, int, int | None, int, bytes]) -> Metadata:
+def metadata_of(found: tuple[int, int, int, int | None, int, bytes | None]) -> Metadata:
+    """What `_core` says of an entry, as a record; first bytes of None are an object's."""
     from .codec import kind
     from .records import Metadata, utc
 
@@ -168,7 +178,7 @@ def _metadata(found: tuple[int, int, int, int | None, int, bytes]) -> Metadata:
         modified_at=utc(modified),
         expires_at=None if expires is None else utc(expires),
         version=version,
-        type=kind(data[:_KIND_BYTES]),
+        type="object" if data is None else kind(data[:KIND_BYTES]),
     )
 
 

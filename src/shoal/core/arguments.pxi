@@ -51,3 +51,9 @@ cdef inline int _key(object key, call_t *c) except -1:
             return 0
     check_key(key)  # has the words for what is wrong with it
     raise InvalidKey("not a key", key=key)
+
+
+cdef int _check_version(object version, object key) except -1:
+    if isinstance(version, bool) or not isinstance(version, int) or not 0 <= version < 1 << 64:
+        raise InvalidValue(f"a version is an int, 0 or more, not {version!r}", key=key)
+    return 0

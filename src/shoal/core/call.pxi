@@ -1,7 +1,7 @@
 # One call to the core as a struct, so that one function can try it, wait for it without the GIL, and repeat it.
 
 cdef enum op_t:
-    OP_GET, OP_PEEK, OP_PUT, OP_DELETE, OP_TOUCH, OP_INCR, OP_KEYS, OP_PIN, OP_CLEAR, OP_COUNT, OP_CONFIGURE
+    OP_GET, OP_PEEK, OP_PUT, OP_DELETE, OP_TOUCH, OP_INCR, OP_KEYS, OP_PIN, OP_CLEAR, OP_COUNT, OP_CONFIGURE, OP_FIELDS
 
 cdef struct visit_t:
     unsigned long thread
@@ -20,6 +20,7 @@ cdef struct call_t:
     size_t cap
     shoal_meta meta
     shoal_put_args put
+    int64_t expires         # of what was put
     uint64_t version        # or a count
     shoal_bytes bytes
     int64_t ttl
@@ -30,6 +31,7 @@ cdef struct call_t:
     shoal_pin pin
     shoal_namespace_stats count
     shoal_namespace_config config
+    uint8_t path[PATH]      # a path, if it is not too long
 
 
 cdef inline int perform(call_t *c) noexcept nogil:
@@ -49,6 +51,8 @@ cdef inline int perform(call_t *c) noexcept nogil:
         return shoal_keys(c.arena, &c.space, c.shard, c.key, c.key_size, &c.bytes, c.wait)
     elif c.op == OP_PIN:
         return shoal_pin_take(c.arena, &c.space, c.key, c.key_size, &c.pin, c.wait)
+    elif c.op == OP_FIELDS:
+        return shoal_fields(c.arena, &c.space, c.key, c.key_size, c.shard, &c.bytes, c.wait)
     elif c.op == OP_CLEAR:
         return shoal_namespace_clear(c.arena, &c.space, &c.version, c.wait)
     elif c.op == OP_COUNT:

@@ -1,4 +1,8 @@
-# A handle: its mapping, its namespace, its options, and how calls to the core are made through it.
+# A handle: its mapping, its namespace or tree, its options, and how calls to the core are made through it.
+
+
+cdef enum tree_t:
+    NO_TREE, TREE_OF_NAMESPACE, TREE_OF_RUNS
 
 
 cdef int _raise_pending() except -1:
@@ -8,7 +12,7 @@ cdef int _raise_pending() except -1:
 
 @cython.no_gc_clear
 cdef class Handle:
-    """An open store: its mapping, one of its namespaces, a few options."""
+    """A place that calls go to: a mapping, one of its namespaces or the tree of one, a few options."""
 
     cdef Arena _arena
     cdef shoal_namespace _space
@@ -18,6 +22,8 @@ cdef class Handle:
     cdef str _name
     cdef str _namespace
     cdef bint _read_only
+    cdef tree_t _tree
+    cdef bytes _prefix                      # of a tree: the packed names that all paths begin with, else None
     cdef object __weakref__
 
     def __cinit__(self, *args, **kwargs):
@@ -25,82 +31,10 @@ cdef class Handle:
         self._name = self._namespace = ""
 
     def __dealloc__(self):
-        if self._arena is not None and self._arena is not _closed:
-            self._arena.release(False)
+        if self._tree == NO_TREE and self._arena is not None and self._arena is not _closed:
+            self._arena.release(False)  # a tree's handle has only borrowed it
 
-    # -------------------------------------------------- opening and closing
-
-    def _attach(
-        self, str name, str flag, *,
-        size, bint persist, mode, timeout, allow_pickle, str namespace, ttl, max_keys, eviction
-    ):
-        """Open or create the arena; once per handle."""
-        cdef Arena arena
-        cdef int64_t wait = <int64_t>(min(timeout, 1e9) * 1e9)
-        if self._arena is not _closed:
-            raise RuntimeError("this handle is attached already")
-        arena = _open(name, flag, size, persist, mode, wait)
-        self._name = name
-        self._read_only = flag == "r"
-        self._wait = wait
-        self._arena = arena
-        if allow_pickle is None:
-            # Only where every writer is this very user: reading a pickle runs what its writer chose.
-            allow_pickle = shoal_mode(arena.raw) & 0o177 == 0 and shoal_owner(arena.raw) == os.geteuid()
-        self._pickle = allow_pickle
-        try:
-            self._enter_namespace(namespace, ttl, max_keys, eviction)
-        except BaseException:
-            self.close()
-            raise
-
-    def _share(self, Handle other not None, str namespace, *, ttl, max_keys, eviction):
-        """Become a handle of another namespace of the other's arena; once per handle."""
-        if self._arena is not _closed:
-            raise RuntimeError("this handle is attached already")
-        other._at()
-        self._arena = other._arena
-        self._arena.refs += 1
-        self._name = other._name
-        self._read_only = other._read_only
-        self._wait = other._wait
-        self._pickle = other._pickle
-        try:
-            self._enter_namespace(namespace, ttl, max_keys, eviction)
-        except BaseException:
-            self.close()
-            raise
-
-    @cython.final
-    cdef object _enter_namespace(self, str namespace, object ttl, object max_keys, object eviction):
-        """Open the namespace, made if it is new; settings that are given (not DEFAULT) are written to it."""
-        cdef call_t c
-        cdef int status
-        self._namespace = namespace
-        self._config.ttl = 0 if ttl is _DEFAULT else _ns(ttl)
-        self._config.max_keys = 0 if max_keys is _DEFAULT else max_keys
-        self._config.eviction = SHOAL_EVICT_SIEVE if eviction == "sieve" else SHOAL_EVICT_ERROR
-        status = self._renew(not self._read_only)
-        if status == SHOAL_NOT_FOUND:
-            raise failure(_NAMES[status], name=f"{self._name}?namespace={namespace}")
-        self._check(status, None)
-        if ttl is _DEFAULT and max_keys is _DEFAULT and eviction is _DEFAULT:
-            return
-        self._check(shoal_namespace_get_config(self._at(), &self._space, &c.config), None)
-        if (
-            (ttl is _DEFAULT or c.config.ttl == self._config.ttl)
-            and (max_keys is _DEFAULT or c.config.max_keys == self._config.max_keys)
-            and (eviction is _DEFAULT or c.config.eviction == self._config.eviction)
-        ):
-            return
-        if ttl is not _DEFAULT:
-            c.config.ttl = self._config.ttl
-        if max_keys is not _DEFAULT:
-            c.config.max_keys = self._config.max_keys
-        if eviction is not _DEFAULT:
-            c.config.eviction = self._config.eviction
-        c.op = OP_CONFIGURE
-        self._check(self._run(&c, False), None)
+    # -------------------------------------------------- how calls are made
 
     @cython.final
     cdef int _renew(self, bint create) except -1:
@@ -110,64 +44,26 @@ cdef class Handle:
         cdef size_t size = len(name)
         cdef shoal_arena *raw = self._at()
         cdef Arena arena = self._arena
-        cdef shoal_namespace space
+        cdef shoal_namespace space, home
         cdef visit_t visit
         cdef int status
         cdef int64_t wait = self._wait
         arena.enter(&visit)
         with nogil:
             status = shoal_namespace_open(raw, text, size, create, &self._config, &space, wait)
+            if status == SHOAL_OK and self._tree != NO_TREE:
+                home = space
+                if self._tree == TREE_OF_NAMESPACE:
+                    status = shoal_tree_open(raw, &home, create, &space, wait)
+                else:
+                    status = shoal_runs_open(raw, &home, create, &space, wait)
         arena.leave(&visit)
         if PyErr_Occurred() != NULL:
             return -1
         if status == SHOAL_OK:
+            space.base = self._space.base
             self._space = space
         return status
-
-    def close(self) -> None:
-        """Let go of the store. Closing twice is fine; any other use raises `StoreClosed`.
-
-        Calls that other threads are inside of are waited for.
-        """
-        cdef Arena arena = self._arena
-        if arena is not _closed:
-            self._arena = _closed
-            arena.release(True)
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called on this handle."""
-        return self._arena.ptr == NULL
-
-    @property
-    def name(self) -> str:
-        """The store's name."""
-        return self._name
-
-    @property
-    def namespace_name(self) -> str:
-        """The name of the namespace that this handle reads and writes."""
-        return self._namespace
-
-    @property
-    def read_only(self) -> bool:
-        """Whether writing raises `AccessDenied`."""
-        return self._read_only
-
-    @property
-    def allow_pickle(self) -> bool:
-        """Whether values that only pickle can express are written and read."""
-        return self._pickle
-
-    @property
-    def _mode(self) -> int:
-        return shoal_mode(self._at())
-
-    @property
-    def _timeout(self) -> float:
-        return self._wait / 1e9
-
-    # -------------------------------------------------- how calls are made
 
     @cython.final
     cdef shoal_arena *_at(self) except NULL:
@@ -190,6 +86,7 @@ cdef class Handle:
             if not quick or (status == SHOAL_BUSY and self._wait > 0):
                 arena = self._arena
                 c.wait = self._wait
+                c.space.base = NULL  # a cache that is used under the GIL only
                 arena.enter(&visit)
                 with nogil:
                     status = perform(c)
@@ -213,6 +110,7 @@ cdef class Handle:
             return 0
         if PyErr_Occurred() != NULL:
             return -1
+        self._explain(status, key)
         facts = {"timeout": self._wait / 1e9, "size": size}
         if self._arena.ptr != NULL:
             facts["cause"] = self._arena.cause() if status == SHOAL_CORRUPT else ""
@@ -223,3 +121,6 @@ cdef class Handle:
             ):
                 facts["max_keys"] = config.max_keys
         raise failure(_NAMES[status], key=key, name=self._name, **facts)
+
+    cdef object _explain(self, int status, object key):
+        """Raise, if there is more to say of this status than of the same in any other store."""

@@ -199,6 +199,19 @@ cdef class ArenaStore(Writer):
         arena.leave(&visit)
         self._check(status, None)
 
+    def _process(self) -> tuple:
+        """(slot, generation) of this process: its name among all that ever use the arena."""
+        cdef uint32_t slot = 0, generation = 0
+        self._check(shoal_process(self._at(), &slot, &generation), None)
+        return slot, generation
+
+    def _process_lives(self, uint32_t slot, uint32_t generation) -> bool:
+        return shoal_process_lives(self._at(), slot, generation)
+
+    def _reap(self) -> None:
+        """Remove what dead processes left, as far as that takes no waiting."""
+        self._check(shoal_reap(self._at(), 0), None)
+
     def _unlink(self) -> None:
         """Remove the arena's name, unless another arena has it by now."""
         self._check(shoal_unlink(self._at()), None)

@@ -4,35 +4,6 @@
 cdef class Writer(Reader):
     """What changes single entries."""
 
-    @cython.final
-    cdef int _put(self, object key, object value, object ttl, int condition, call_t *c) except -1:
-        """OK, MISS, EXISTS or CONFLICT; anything else raises."""
-        cdef uint8_t scratch[SCRATCH]
-        cdef int status = SHOAL_BUSY
-        cdef size_t size
-        cdef shoal_arena *arena
-        _key(key, c)
-        c.put.ttl = SHOAL_TTL_DEFAULT if ttl is _DEFAULT else _ns(ttl)
-        owner = _write(value, self._pickle, &c.put, scratch)
-        c.put.condition = condition
-        size = c.put.head_size + c.put.body_size
-        arena = self._arena.ptr  # encoding may have run anything, so not earlier
-        if arena != NULL and size <= RELEASE:
-            status = shoal_put(arena, &self._space, c.key, c.key_size, &c.put, &c.version, 0)
-            if status == SHOAL_OK:
-                return status
-        return self._put_slowly(key, c, status, size)
-
-    @cython.final
-    cdef int _put_slowly(self, object key, call_t *c, int status, size_t size) except -1:
-        if status == SHOAL_BUSY or status == SHOAL_STALE:
-            c.op = OP_PUT
-            status = self._run(c, size <= RELEASE)
-        if status == SHOAL_OK or status == SHOAL_MISS or status == SHOAL_EXISTS or status == SHOAL_CONFLICT:
-            return status
-        self._check(status, key, c.key_size + size)
-        return status
-
     def set(self, key, value, *, ttl=DEFAULT):
         """Write the entry, whether there is one or not. The result is its new version."""
         cdef call_t c
@@ -73,8 +44,7 @@ cdef class Writer(Reader):
     def compare_and_set(self, key, value, version, *, ttl=DEFAULT) -> bool:
         """Write the entry only if it still has this version; version 0 means that it must be absent."""
         cdef call_t c
-        if isinstance(version, bool) or not isinstance(version, int) or not 0 <= version < 1 << 64:
-            raise InvalidValue(f"a version is an int, 0 or more, not {version!r}", key=key)
+        _check_version(version, key)
         c.put.old = NULL
         c.put.version = version
         return self._put(key, value, ttl, SHOAL_IF_VERSION, &c) == SHOAL_OK
@@ -88,19 +58,6 @@ cdef class Writer(Reader):
         cdef int64_t nanoseconds = _ns(ttl)
         for key, data in encoded:
             self._put_bytes(key, data, nanoseconds)
-
-    @cython.final
-    cdef uint64_t _put_bytes(self, object key, bytes data, int64_t ttl) except 0:
-        cdef call_t c
-        cdef size_t size
-        _key(key, &c)
-        _write_encoded(data, &c.put)
-        c.put.old = NULL
-        c.put.ttl = ttl
-        c.put.condition = SHOAL_IF_ANY
-        size = c.put.head_size
-        self._put_slowly(key, &c, SHOAL_BUSY, size)
-        return c.version
 
     def _set_encoded(self, key, bytes data not None, ttl) -> int:
         """As `set`, with a value that is encoded already."""
@@ -118,19 +75,6 @@ cdef class Writer(Reader):
         if put.body_size:
             memcpy(PyBytes_AS_STRING(data) + put.head_size, put.body, put.body_size)
         return data
-
-    @cython.final
-    cdef bint _delete(self, object key, shoal_bytes *old) except -1:
-        cdef call_t c
-        cdef int status
-        _key(key, &c)
-        c.op = OP_DELETE
-        c.put.old = old
-        status = self._run(&c, True)
-        if status == SHOAL_MISS:
-            return False
-        self._check(status, key)
-        return True
 
     def delete(self, key) -> bool:
         """Remove the entry; whether there was one."""
@@ -172,7 +116,7 @@ cdef class Writer(Reader):
             return
         read_head(small, c.meta.size if c.meta.size < SMALL else SMALL, c.meta.size, &head)
         if head.kind == KIND_OTHER:
-            found = self._get_bytes(key)
+            found = self._copy(key)
             if found is not None:
                 _read_bytes(found[5], False)
 
@@ -182,26 +126,8 @@ cdef class Writer(Reader):
         An int plus an int is an int; with a float it is a float. What is not a number, or leaves the range of 64-bit
         ints, is an `InvalidValue` and the entry stays. With `ttl` left out an existing entry keeps its expiry.
         """
-        cdef call_t c
-        _key(key, &c)
-        _number(by, key, &c.by)
-        _number(initial, key, &c.initial)
-        c.ttl = SHOAL_TTL_KEEP if ttl is _DEFAULT else _ns(ttl)
-        c.op = OP_INCR
-        self._check(self._run(&c, True), key, c.key_size + HEAD_MAX)
-        if c.result.is_float:
-            return c.result.f
-        return c.result.i
+        return self._add(key, by, initial, ttl)
 
     def touch(self, key, ttl) -> bool:
         """Give the entry a new time to live, from now; whether there was one. Neither value nor version change."""
-        cdef call_t c
-        cdef int status
-        _key(key, &c)
-        c.ttl = _ns(ttl)
-        c.op = OP_TOUCH
-        status = self._run(&c, True)
-        if status == SHOAL_MISS:
-            return False
-        self._check(status, key, c.key_size)
-        return True
+        return self._touch(key, ttl)

@@ -1,0 +1,309 @@
+# Fields of a tree, by paths.
+
+cdef object _split = None
+cdef object _new_ref = None     # MemoryRef, made from a tuple of its fields
+cdef object _join = None
+
+
+cdef int _load_paths() except -1:
+    global _split, _join, _new_ref
+    from shoal.memory.path import join, split
+    from shoal.memory.ref import MemoryRef
+
+    _new_ref = MemoryRef
+    _join = join
+    _split = split
+    return 0
+
+
+cdef class Fields(Entries):
+    """One object of a tree, and the fields below it. `shoal.arena_memory.ArenaMemory` adds the rest.
+
+    A handle borrows the mapping of the store that it was made from, and is closed with that.
+    """
+
+    cdef readonly object store
+    cdef readonly str kind
+    cdef readonly tuple _names      # that lead here from the root
+    cdef Handle _home               # the store
+    cdef str _text                  # the names as a path, and a dot if there are any
+    cdef shoal_base _base
+
+    def _settle(self, Handle home not None, str kind not None, tuple names not None):
+        """Become the handle of this place; once per handle. The names have been checked."""
+        if _split is None:
+            _load_paths()
+        self._tree = TREE_OF_RUNS if kind == "sensory" else TREE_OF_NAMESPACE
+        self.store = self._home = home
+        self.kind = kind
+        self._names = names
+        self._text = _join(names) + "." if names else ""
+        self._prefix = b"\xff".join([(<str>name).encode() for name in names])
+        self._config = home._config
+        self._wait = home._wait
+        self._pickle = home._pickle
+        self._name = home._name
+        self._namespace = home._namespace
+        self._read_only = home._read_only
+        self._space.tree = True
+        self._base.prefix = PyBytes_GET_SIZE(self._prefix)
+        self._space.base = &self._base
+
+    # -------------------------------------------------- paths
+
+    cdef object _follow(self, object path, call_t *c):
+        cdef Py_ssize_t n = 0, i, at = PyBytes_GET_SIZE(self._prefix), depth = len(self._names) + 1
+        cdef const char *text = NULL
+        cdef uint8_t *to = c.path
+        cdef uint8_t byte
+        self._arena = self._home._arena
+        if PyUnicode_Check(path):
+            if PyUnicode_IS_COMPACT_ASCII(path):
+                text = <const char *>PyUnicode_DATA(path)
+                n = PyUnicode_GET_LENGTH(path)
+            else:
+                text = PyUnicode_AsUTF8AndSize(path, &n)
+                if text == NULL:
+                    PyErr_Clear()
+        if text == NULL:
+            _split(path, self._names)  # has the words for what is wrong with it
+            raise InvalidKey("not a path", key=path)
+        owner = None
+        if at + n + 1 > PATH:
+            owner = PyBytes_FromStringAndSize(NULL, at + n + 1)
+            to = <uint8_t *>PyBytes_AS_STRING(owner)
+        c.key = to
+        memcpy(to, PyBytes_AS_STRING(self._prefix), at)
+        if n == 0:
+            c.key_size = at
+            return owner
+        if at:
+            to[at] = SHOAL_PATH_SEPARATOR
+            at += 1
+        for i in range(n):
+            byte = text[i]
+            if byte == c'.':
+                byte = SHOAL_PATH_SEPARATOR
+                depth += 1
+            elif byte == c'\\':
+                return self._follow_names(_split(path, self._names), c)
+            to[at + i] = byte
+        c.key_size = at + n
+        if depth > SHOAL_DEPTH_MAX or c.key_size > SHOAL_KEY_MAX:
+            _split(path, self._names)
+            raise InvalidKey("a path that is too long", key=path)
+        return owner
+
+    @cython.final
+    cdef object _follow_names(self, tuple names, call_t *c):
+        packed = b"\xff".join([(<str>name).encode() for name in names])
+        c.key = PyBytes_AS_STRING(packed)
+        c.key_size = PyBytes_GET_SIZE(packed)
+        return packed
+
+    cdef object _explain(self, int status, object path):
+        if status == SHOAL_INVALID or status == SHOAL_IS_OBJECT or status == SHOAL_NOT_OBJECT:
+            # A malformed path raises in split; what is left of INVALID is something else.
+            self._conflict(_split(path, self._names), _NAMES[status])
+
+    @cython.final
+    cdef str _absolute(self, object path):
+        return self._text + path if path else self._text[: len(self._text) - 1]
+
+    @cython.final
+    cdef object _missing(self, object path):
+        _split(path, self._names)  # of a malformed path nothing is said but that
+        key = self._absolute(path)
+        return KeyNotFound(f"there is nothing at {key!r}", key=key, name=self._name)
+
+    # -------------------------------------------------- reading
+
+    def get(self, path, default=None):
+        """The value there; a `MemoryObject` if it is an object; `default` if there is nothing, also below a value."""
+        cdef call_t c
+        if not PyUnicode_Check(path):
+            return self._get_ref(path, default)
+        if not path:
+            return self
+        value = self._find(path, &c)
+        if value is _NOTHING:
+            return default
+        return self._handle(path) if value is _OBJECT else value
+
+    def __getitem__(self, path):
+        cdef call_t c
+        if not PyUnicode_Check(path):
+            value = self._get_ref(path, _NOTHING)
+        elif not path:
+            return self
+        else:
+            value = self._find(path, &c)
+            if value is _OBJECT:
+                return self._handle(path)
+        if value is _NOTHING:
+            raise self._missing(path) if PyUnicode_Check(path) else KeyNotFound(f"there is nothing at {path}", key=path)
+        return value
+
+    @cython.final
+    cdef object _handle(self, object path):
+        cdef Fields other = type(self).__new__(type(self))
+        other._settle(self._home, self.kind, _split(path, self._names))
+        return other
+
+    def get_versioned(self, path) -> tuple:
+        """What `get` gives and the version it has, of one and the same moment. Raises `KeyNotFound`."""
+        cdef call_t c
+        if not path and not self._prefix:
+            raise self._missing("")
+        value = self._find(path, &c)
+        if value is _NOTHING:
+            raise self._missing(path)
+        if value is _OBJECT:
+            value = self._handle(path) if path else self
+        return value, c.meta.version
+
+    def is_exist(self, path="") -> bool:
+        """Whether there is a value or an object. The root is always there."""
+        cdef call_t c
+        if self._is_root(path):
+            return True
+        return self._look(path, &c, NULL, 0)
+
+    @cython.final
+    cdef bint _is_root(self, object path) except -1:
+        if self._prefix or not PyUnicode_Check(path) or path:
+            return False
+        self._arena = self._home._arena
+        self._at()  # closed?
+        return True
+
+    def ttl(self, path=""):
+        """The seconds left, or None if this field does not expire by itself. Raises `KeyNotFound`."""
+        if self._is_root(path):
+            return None
+        left = self._left(path)
+        if left is _NOTHING:
+            raise self._missing(path)
+        return left
+
+    def _metadata(self, path, Py_ssize_t prefix):
+        """(size, created, modified, expires, version, first bytes - None of an object), or None; as of a store."""
+        return None if self._is_root(path) else self._facts(path, prefix)
+
+    def _get_bytes(self, path):
+        """(size, created, modified, expires, version, encoded bytes), or None if there is no value."""
+        return None if self._is_root(path) else self._copy(path)
+
+    def _fields(self, path="") -> list:
+        """(name, whether it is an object) of each field of the object there, in any order; none if there is no object."""
+        cdef list found = []
+        cdef uint32_t shard
+        if not self._is_root(path):
+            self._list(path, 0, found)
+        else:
+            for shard in range(shoal_shards(self._at())):
+                self._list(path, shard, found)
+        # A read-only mapping cannot hold an object still: a field that moves meanwhile may be met twice.
+        return list(dict(found).items()) if self._read_only else found
+
+    @cython.final
+    cdef int _list(self, object path, uint32_t shard, list found) except -1:
+        cdef call_t c
+        cdef int status
+        cdef size_t at = 0
+        cdef uint16_t size
+        name = self._aim(path, &c)
+        c.shard = shard
+        c.bytes.data = NULL
+        c.bytes.size = 0
+        c.op = OP_FIELDS
+        status = self._run(&c, True)
+        if status == SHOAL_MISS:
+            return 0
+        self._check(status, path)
+        try:
+            while at < c.bytes.size:
+                memcpy(&size, c.bytes.data + at + 1, 2)
+                text = PyUnicode_DecodeUTF8(<const char *>c.bytes.data + at + 3, size, NULL)
+                found.append((text, c.bytes.data[at] != 0))
+                at += 3 + size
+        finally:
+            shoal_bytes_free(&c.bytes)
+        return 0
+
+    # -------------------------------------------------- writing
+
+    @cython.final
+    cdef int _check_place(self, object path, object value) except -1:
+        """A place that may have a value, and a value that may be there."""
+        if PyUnicode_Check(path) and not path:
+            self._conflict(self._names, "IS_OBJECT")
+        if isinstance(value, Fields):
+            raise InvalidValue("a MemoryObject is no value: store its to_dict(), or a MemoryRef")
+        return 0
+
+    def set(self, path, value, *, bint overwrite=False, ttl=DEFAULT):
+        """Write a field, and make the objects on the way to it, all at once; the result is a `MemoryRef`."""
+        cdef call_t c
+        self._check_place(path, value)
+        c.put.old = NULL
+        self._put(path, value, ttl, SHOAL_IF_ANY, &c, overwrite)
+        expires = None
+        if c.expires:
+            expires = (shoal_clock_wall_us() + (c.expires - shoal_clock_mono_ns()) // 1000) / 1e6
+        return tuple.__new__(_new_ref, (self._text + path, self._namespace, c.version, expires, self.kind))
+
+    def _set_encoded(self, path, bytes data not None, ttl, *, bint overwrite=False) -> int:
+        """As `set`, with a value that is encoded already; the result is the version."""
+        self._check_place(path, None)
+        return self._put_bytes(path, data, _ns(ttl), overwrite)
+
+    def new_object(self, path, bint overwrite=False, *, ttl=DEFAULT):
+        """See to it that there is an object, and return it. One that is there stays, unless `overwrite`."""
+        cdef call_t c
+        if self._is_root(path):
+            if overwrite:
+                self.delete("")
+            return self
+        name = self._aim(path, &c)
+        memset(&c.put, 0, sizeof(c.put))
+        c.put.ttl = _ns(ttl)
+        c.put.is_object = True
+        c.put.overwrite = overwrite
+        c.op = OP_PUT
+        self._check(self._run(&c, True), path, c.key_size)
+        return self._handle(path) if path else self
+
+    def delete(self, path="") -> bool:
+        """Remove a value, or an object with all that is below it, at once; whether there was one."""
+        cdef call_t c
+        cdef int status
+        if not self._is_root(path):
+            return self._delete(path, NULL)
+        there = bool(self._fields())
+        c.op = OP_CLEAR
+        status = self._run(&c, False)
+        if status != SHOAL_MISS:
+            self._check(status, path)
+        return there
+
+    def compare_and_set(self, path, value, version, *, ttl=DEFAULT) -> bool:
+        """Write the value only if it still has this version; version 0 means that nothing must be there."""
+        cdef call_t c
+        _check_version(version, path)
+        self._check_place(path, value)
+        c.put.old = NULL
+        c.put.version = version
+        return self._put(path, value, ttl, SHOAL_IF_VERSION, &c) == SHOAL_OK
+
+    def incr(self, path, by=1, *, initial=0, ttl=DEFAULT):
+        """Add to the number there, or to `initial` if there is none, as of a store."""
+        self._check_place(path, None)
+        return self._add(path, by, initial, ttl)
+
+    def touch(self, path, ttl) -> bool:
+        """Give a field a new time to live, from now; whether there was one. The root takes none."""
+        if self._is_root(path):
+            _ns(ttl)
+            return False
+        return self._touch(path, ttl)
