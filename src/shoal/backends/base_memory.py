@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..codec import decode
 from ..codec import kind as kind_of
-from ..errors import InvalidValue, KeyNotFound
+from ..errors import AccessDenied, InvalidValue, KeyNotFound
 from ..memory.object import MemoryObject
 from ..memory.path import check_names, join, object_in_the_way, split
 from ..memory.ref import MemoryRef
@@ -230,8 +230,13 @@ class EncodedMemory(MemoryObject):
         import numpy as np
 
         names, seconds = self._field(path), parse_ttl(ttl)
+        there = self._read(names, count=False)  # what can be known is told before the work
+        if there is not None and there.data is None:
+            raise object_in_the_way(names)
+        if self.read_only:
+            raise AccessDenied(f"the store {self._store.url} was opened read-only", name=self._store.name)
         array = np.zeros(shape, dtype)
-        self._encode(array[:0] if array.ndim else array)  # a dtype that cannot be stored is found before the work
+        self._encode(array[:0] if array.ndim else array)
         yield array
         self._write(names, self._encode(array), seconds)
 

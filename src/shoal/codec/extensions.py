@@ -33,6 +33,7 @@ __all__ = [
     "check_size",
     "encode_pickle",
     "header",
+    "known",
     "learn",
     "learn_code",
 ]
@@ -57,6 +58,7 @@ DATACLASS = 16
 NAMEDTUPLE = 17
 MODEL = 18
 SCALAR = 19
+REF = 20
 PICKLE = 127
 
 NAMES = {
@@ -80,11 +82,12 @@ NAMES = {
     NAMEDTUPLE: "namedtuple",
     MODEL: "model",
     SCALAR: "scalar",
+    REF: "ref",
     PICKLE: "pickle",
 }
 """What `shoal.codec.kind` calls the value of each extension code."""
 
-HOLDERS = frozenset({TUPLE, SET, FROZENSET, TIMEDELTA, ENUM, DATACLASS, NAMEDTUPLE, MODEL})
+HOLDERS = frozenset({TUPLE, SET, FROZENSET, TIMEDELTA, ENUM, DATACLASS, NAMEDTUPLE, MODEL, REF})
 """The codes whose payload is itself a MessagePack object."""
 
 Encoded = tuple[int, bytes]
@@ -311,6 +314,22 @@ def _decode_path(payload: Any, _reader: Reader) -> Any:
     raise InvalidValue(f"unknown path flavour {flavour!r}")
 
 
+# --- Shoal's own ------------------------------------------------------------------------------------------------------
+
+
+def _encode_ref(value: Any, writer: Writer) -> Encoded:
+    # Through a list, for `of` to look at: anything can stand in the fields of a named tuple, and only here is it refused
+    # where the writer sees it.
+    return REF, writer.inner().pack(list(type(value).of(list(value))))
+
+
+def _decode_ref(payload: Any, reader: Reader) -> Any:
+    from ..memory.ref import MemoryRef
+
+    path, namespace, version, expires, kind = _items(payload, reader)
+    return MemoryRef.of((path, namespace, version, expires, kind))
+
+
 # --- anything else ---------------------------------------------------------------------------------------------------
 
 
@@ -368,6 +387,7 @@ DECODERS: dict[int, Decoder] = {
     DECIMAL: _decode_decimal,
     UUID: _decode_uuid,
     PATH: _decode_path,
+    REF: _decode_ref,
     PICKLE: _decode_pickle,
 }
 """The decoder of each extension code; arrays.py and objects.py add theirs when they are loaded."""
@@ -375,10 +395,11 @@ DECODERS: dict[int, Decoder] = {
 WHOLE: dict[type, Callable[[Any, Writer], bytes]] = {}
 """What encodes a value of a type that is written differently when it is the whole value: an array is, to be aligned."""
 
-_STANDARD: dict[str, tuple[str, Encoder]] = {
+_KNOWN: dict[str, tuple[str, Encoder]] = {
     "Decimal": ("decimal", _encode_decimal),
     "UUID": ("uuid", _encode_uuid),
     **dict.fromkeys(_FLAVOURS, ("pathlib", _encode_path)),
+    "MemoryRef": ("shoal.memory.ref", _encode_ref),
 }
 _learned: list[type] = []
 
@@ -393,16 +414,20 @@ def learn_code(code: int) -> Decoder:
     return decoder
 
 
+def known(kind: type) -> Encoder | None:
+    """The encoder of a type that has a code to itself, other than the builtin ones."""
+    if entry := _KNOWN.get(kind.__name__):
+        module = sys.modules.get(entry[0])
+        if getattr(module, kind.__name__, None) is kind:
+            return entry[1]
+    return None
+
+
 def learn(kind: type) -> Encoder:
     """Find the encoder of a type that was not met before, and remember it."""
     from . import arrays, objects
 
-    encoder: Encoder | None = None
-    if entry := _STANDARD.get(kind.__name__):
-        module = sys.modules.get(entry[0])
-        if getattr(module, kind.__name__, None) is kind:
-            encoder = entry[1]
-    encoder = encoder or arrays.encoder_of(kind) or objects.encoder_of(kind) or encode_pickle
+    encoder = known(kind) or arrays.encoder_of(kind) or objects.encoder_of(kind) or encode_pickle
     if len(_learned) >= _MAX_LEARNED:
         while _learned:
             ENCODERS.pop(_learned.pop(), None)

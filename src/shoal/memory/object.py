@@ -38,8 +38,8 @@ class MemoryObject(ABC):
     is an entry of its own, so those who write different fields of one object never undo each other's work.
 
     Arguments named `ttl` are seconds (a number or a `datetime.timedelta`); None means that the field never expires,
-    leaving it out means the namespace's default. An object that expires takes all that is below it along; objects that are
-    made on the way to a field never expire.
+    leaving it out means the namespace's default. An object that expires takes all that is below it along. Objects made on the
+    way to a field, or of a dict, do not expire by themselves: only `new_object` and `touch` have them do so.
 
     A path that is malformed is `InvalidKey`, one that is not a str is `KeyTypeError`.
     """
@@ -189,7 +189,7 @@ class MemoryObject(ABC):
 
     def _get_ref(self, ref: Any, default: Any) -> Any:
         """What `get` does with a path that is not text."""
-        from .ref import SENSORY, MemoryRef
+        from .ref import MemoryRef
 
         try:
             found = MemoryRef.of(ref)
@@ -197,14 +197,8 @@ class MemoryObject(ABC):
             raise KeyTypeError(
                 f"a path must be a str or a MemoryRef, not {type(ref).__name__}: {error}", key=ref
             ) from None
-        store = self.store
-        if found.kind == SENSORY:
-            return store._runs().get(found.path, default)
-        if found.namespace != store.namespace_name:
-            if found.namespace not in store.namespaces():  # asking for its store would make it
-                return default
-            store = store.namespace(found.namespace)
-        return store.memory().get(found.path, default)
+        memory = found._memory(self.store)
+        return default if memory is None else memory.get(found.path, default)
 
     # ------------------------------------------------------------------ as a mapping
 
@@ -282,7 +276,7 @@ class MemoryObject(ABC):
         """Set fields by a mapping, pairs, another object, and keyword arguments; dicts in it are objects, and merged.
 
         Names are as they are, not paths: what `to_dict` gave. All is encoded, and checked against what is
-        there, before the first write; then the fields are set one after the other.
+        there, before the first write; then the fields are set one after the other, with the namespace's default ttl.
 
         Raises:
             PathConflict: A value is where a dict would go, or an object where a value would go. Nothing has changed
@@ -305,7 +299,7 @@ class MemoryObject(ABC):
             if data is not None:
                 self._set_encoded(join(names), data, DEFAULT)
             elif names in empty:
-                self.new_object(join(names))
+                self.new_object(join(names), ttl=None)
 
     def from_dict(self, mapping: Mapping[str, Any]) -> None:
         """Make the fields of this object exactly these; dicts in it are objects. The opposite of `to_dict`.
@@ -318,16 +312,14 @@ class MemoryObject(ABC):
             InvalidValue: A value cannot be stored. Nothing has changed.
         """
         plan = self._plan(_merged(mapping, {}))
-        if not plan and self._names:
-            self.new_object("")
-        elif self._names and self._type(()) not in (None, "object"):
-            raise value_in_the_way(self._names)
+        if self._names:
+            self.new_object("", ttl=None)
         empty = _empty(plan)
         for names, data in plan.items():
             if data is not None:
                 self._set_encoded(join(names), data, DEFAULT, overwrite=True)
             elif names in empty and self._type(names) != "object":
-                self.new_object(join(names), overwrite=True)
+                self.new_object(join(names), overwrite=True, ttl=None)
         for above in [(), *(names for names, data in plan.items() if data is None)]:
             for name, _ in self._fields(join(above)):
                 if (*above, name) not in plan:
