@@ -77,8 +77,6 @@ class Backend:
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Return a way to open stores of each kind."""
     waiting = ("memory_", "runs", "refs", "snapshot")
-    if request.param == "arena" and any(word in request.path.name for word in waiting):  # THE SWITCH: to be removed
-        pytest.skip("arenas have no memory yet")
     made = Backend(request.param)
     try:
         yield made
