@@ -180,7 +180,7 @@ cdef class Fields(Entries):
     def ttl(self, path=""):
         """The seconds left, or None if this field does not expire by itself. Raises `KeyNotFound`."""
         if self._is_root(path):
-            return None
+            raise self._missing(path)
         left = self._left(path)
         if left is _NOTHING:
             raise self._missing(path)
