@@ -1,7 +1,7 @@
-"""Snapshot files: the entries of one namespace or of a whole store, as they were.
+"""Snapshot files: the entries and the memory of one namespace or of a whole store, as they were.
 
-The format is specified in docs/snapshot-format.md. A file is a header, records, and an end record that counts the
-entries and sums up the whole file. Every number is little-endian.
+The format is specified in docs/snapshot-format.md. A file is a header, records, and an end record that counts them and
+sums up the whole file. Every number is little-endian.
 """
 
 from __future__ import annotations
@@ -17,21 +17,34 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, NoReturn
 from zlib import crc32
 
 from .codec import has_pickle
-from .errors import AccessDenied, InvalidValue, ShoalError, StorageError, StoreClosed
+from .errors import (
+    AccessDenied,
+    InvalidKey,
+    InvalidValue,
+    KeyNotFound,
+    PathConflict,
+    ShoalError,
+    StorageError,
+    StoreClosed,
+)
 from .keys import check_key
+from .memory.path import escape, split
 from .options import MAX_TTL, check_name, parse_max_keys, parse_ttl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from .records import NamespaceStats
+    from .memory.object import MemoryObject
+    from .memory.path import Names
+    from .records import Metadata, NamespaceStats
     from .store import Store
 
 __all__ = ["dump", "load"]
 
 _MAGIC = b"\x93SHOAL\r\n"  # not ASCII, and damaged by whoever translates line ends
-_VERSION = 1
+_VERSION = 2
+_OLDEST = 1  # had no memory; otherwise the same
 _ALL = 1  # flag: the file has all namespaces of its store
 
 _HEADER = Struct("<8sHH")  # magic, version, flags
@@ -39,7 +52,8 @@ _RECORD = Struct("<cQI")  # kind, bytes of the body, CRC-32 of kind, length and 
 _SUMMED = Struct("<cQ")  # the part of _RECORD that its checksum covers
 _NAMESPACE = Struct("<dQB")  # ttl in seconds (0 = never), max_keys, eviction; then the name
 _ENTRY = Struct("<qqqQH")  # created, modified, expires (0 = never) in microseconds, version, bytes of key; key; value
-_END = Struct("<QI")  # number of entries, CRC-32 of all the bytes before this record
+_FIELD = Struct("<qqqQI")  # the same of a field of the memory, with its path; an object has no value
+_END = Struct("<QI")  # number of records but those of namespaces, CRC-32 of all the bytes before this record
 
 _EVICTION = ("error", "sieve")
 
@@ -62,22 +76,37 @@ def dump(store: Store, path: str | os.PathLike[str], *, all_namespaces: bool = F
             for key in space:
                 found = space._get_encoded(key)
                 if found is not None:
-                    data, meta = found
-                    encoded = key.encode()
-                    expires = 0 if meta.expires_at is None else _microseconds(meta.expires_at)
-                    created, modified = _microseconds(meta.created_at), _microseconds(meta.modified_at)
-                    head = _ENTRY.pack(created, modified, expires, meta.version, len(encoded))
-                    out.record(b"E", head, encoded, data)
-                    out.entries += 1
-        out.record(b"Z", _END.pack(out.entries, out.checksum))
-    return out.entries
+                    out.thing(b"E", _ENTRY, key, *found)
+            _dump_object(out, space.memory(), "")
+        out.record(b"Z", _END.pack(out.things, out.checksum))
+    return out.things - out.objects
+
+
+def _dump_object(out: _Writer, memory: MemoryObject, path: str) -> None:
+    """Write the fields of the object at `path`: each object before what lies in it. Paths are at most 64 names deep."""
+    for name, is_object in memory._fields(path):
+        below = f"{path}.{escape(name)}" if path else escape(name)
+        if is_object:
+            try:
+                found = memory.metadata(below)
+            except KeyNotFound:  # removed since it was listed
+                continue
+            if found.type == "object":  # and no value since
+                out.thing(b"O", _FIELD, below, b"", found)
+                out.objects += 1
+                _dump_object(out, memory, below)
+        else:
+            encoded = memory._get_encoded(below)
+            if encoded is not None:
+                out.thing(b"F", _FIELD, below, *encoded)
 
 
 class _Writer:
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self.checksum = 0
-        self.entries = 0
+        self.things = 0  # entries, fields and objects
+        self.objects = 0
 
     def write(self, data: bytes) -> None:
         self.checksum = crc32(data, self.checksum)
@@ -91,6 +120,13 @@ class _Writer:
         self.write(_RECORD.pack(kind, length, checksum))
         for part in body:
             self.write(part)
+
+    def thing(self, kind: bytes, head: Struct, place: str, data: bytes, meta: Metadata) -> None:
+        encoded = place.encode()
+        expires = 0 if meta.expires_at is None else _microseconds(meta.expires_at)
+        times = _microseconds(meta.created_at), _microseconds(meta.modified_at), expires
+        self.record(kind, head.pack(*times, meta.version, len(encoded)), encoded, data)
+        self.things += 1
 
 
 @contextmanager
@@ -148,6 +184,14 @@ class _Entry(NamedTuple):
     expires_us: int  # 0 = never
 
 
+class _Field(NamedTuple):
+    """A field of the memory; without data, an object."""
+
+    path: str
+    data: bytes
+    expires_us: int
+
+
 def load(store: Store, path: str | os.PathLike[str], *, replace: bool = False, allow_pickle: bool = False) -> int:
     """Read a snapshot into the store; the result is the number of entries. See `Store.load`."""
     if store.closed:
@@ -164,21 +208,49 @@ def load(store: Store, path: str | os.PathLike[str], *, replace: bool = False, a
                 if name in known:
                     with store.namespace(name) as space:
                         space.clear()
+                        space.memory().delete()
         count = 0
+        memory = _MemoryLoader(target)
         for record in reader.records(file):
             if isinstance(record, _Namespace):
                 if reader.all_namespaces:
                     opened.close()
                     target = opened.enter_context(_open_namespace(store, record, known))
+                memory = _MemoryLoader(target)
                 continue
             left = None
             if record.expires_us:
                 left = min(record.expires_us / 1e6 - time(), MAX_TTL)
-                if left <= 0:
-                    continue
-            target._set_encoded(record.key, record.data, left)
-            count += 1
+            if isinstance(record, _Field):
+                count += memory.load(record, left)
+            elif left is None or left > 0:
+                target._set_encoded(record.key, record.data, left)
+                count += 1
     return count
+
+
+class _MemoryLoader:
+    """Puts the fields of one namespace where they were. What is in the way of one makes room; objects are merged."""
+
+    def __init__(self, store: Store) -> None:
+        self._memory = store.memory()
+        self._gone = ""  # the object that has expired and whose fields are being left out; no object has this path
+
+    def load(self, field: _Field, left: float | None) -> bool:
+        """Write a field that has so many seconds left; whether it was a value, and written."""
+        if self._gone and field.path.startswith(f"{self._gone}."):
+            return False
+        if left is not None and left <= 0:
+            self._gone = self._gone if field.data else field.path
+            return False
+        if field.data:
+            self._memory._set_encoded(field.path, field.data, left, overwrite=True)
+            return True
+        try:
+            self._memory.new_object(field.path, ttl=left)
+        except PathConflict:  # a value is there
+            self._memory.new_object(field.path, overwrite=True, ttl=left)
+        return False
 
 
 def _open_namespace(store: Store, record: _Namespace, known: set[str]) -> Store:
@@ -217,28 +289,30 @@ class _Reader:
         for record in self.records(file):
             if isinstance(record, _Namespace):
                 names.append(record.name)
-            elif not allow_pickle and self._has_pickle(record):
+            elif record.data and not allow_pickle and self._has_pickle(record):
+                place = record[0]
                 raise StorageError(
-                    f"the snapshot {self.path!r} has a pickle under {record.key!r}; reading it runs code that the "
+                    f"the snapshot {self.path!r} has a pickle under {place!r}; reading it runs code that the "
                     "file's author chose, so loading it needs allow_pickle=True",
-                    key=record.key,
+                    key=place,
                     path=self.path,
                 )
         return names
 
-    def records(self, file: BinaryIO) -> Iterator[_Namespace | _Entry]:
+    def records(self, file: BinaryIO) -> Iterator[_Namespace | _Entry | _Field]:
         """All records from the start of the file, each checked before it is handed out."""
         file.seek(0)
         header = file.read(_HEADER.size)
         if len(header) < _HEADER.size or not header.startswith(_MAGIC):
             self._damaged("not a snapshot file")
         _, version, flags = _HEADER.unpack(header)
-        if version != _VERSION or flags & ~_ALL:
+        if not _OLDEST <= version <= _VERSION or flags & ~_ALL:
             self._damaged(f"format version {version} (flags {flags:#x}) is not known; this is version {_VERSION}")
         self.all_namespaces = bool(flags & _ALL)
         total = crc32(header)
-        entries = 0
+        things = 0
         namespaces = 0
+        objects: list[Names] = []  # those around the field that was read last, from the outermost on
         while True:
             start = file.tell()
             head = file.read(_RECORD.size)
@@ -251,7 +325,7 @@ class _Reader:
             if len(body) < length or crc32(body, crc32(_SUMMED.pack(kind, length))) != checksum:
                 self._damaged(f"damaged at byte {start}")
             if kind == b"Z":
-                if length != _END.size or _END.unpack(body) != (entries, total) or file.read(1):
+                if length != _END.size or _END.unpack(body) != (things, total) or file.read(1):
                     self._damaged(f"damaged at byte {start}: the end does not fit what comes before it")
                 return
             total = crc32(body, crc32(head, total))
@@ -259,18 +333,22 @@ class _Reader:
                 namespaces += 1
                 if namespaces > 1 and not self.all_namespaces:
                     self._damaged(f"damaged at byte {start}: more than one namespace")
+                objects.clear()
                 yield self._namespace(body, start)
             elif kind == b"E" and namespaces:
-                entries += 1
+                things += 1
                 yield self._entry(body, start)
+            elif kind in b"FO" and namespaces and version > 1:
+                things += 1
+                yield self._field(body, start, objects, is_object=kind == b"O")
             else:
                 self._damaged(f"damaged at byte {start}: record {kind!r} is out of place")
 
-    def _has_pickle(self, entry: _Entry) -> bool:
+    def _has_pickle(self, record: _Entry | _Field) -> bool:
         try:
-            return has_pickle(entry.data)
+            return has_pickle(record.data)
         except InvalidValue as error:
-            self._damaged(f"the value of {entry.key!r} is not one MessagePack object: {error}")
+            self._damaged(f"the value of {record[0]!r} is not one MessagePack object: {error}")
 
     def _namespace(self, body: bytes, start: int) -> _Namespace:
         try:
@@ -292,6 +370,24 @@ class _Reader:
         if len(body) <= end:
             self._damaged(f"damaged entry at byte {start}: no value")
         return _Entry(key, body[end:], expires)
+
+    def _field(self, body: bytes, start: int, objects: list[Names], *, is_object: bool) -> _Field:
+        try:
+            _, _, expires, _, length = _FIELD.unpack_from(body)
+            end = _FIELD.size + length
+            path = body[_FIELD.size : end].decode()
+            names = split(path)
+        except (ValueError, struct.error) as error:
+            self._damaged(f"damaged field at byte {start}: {error}")
+        if not names or len(body) < end or (len(body) == end) != is_object:
+            self._damaged(f"damaged field at byte {start}: no path, or no value, or one too many")
+        while objects and objects[-1] != names[:-1]:
+            objects.pop()
+        if len(names) > 1 and not objects:
+            self._damaged(f"damaged at byte {start}: the object that the field {path!r} lies in does not come before it")
+        if is_object:
+            objects.append(names)
+        return _Field(path, body[end:], expires)
 
     def _damaged(self, problem: str) -> NoReturn:
         raise StorageError(f"cannot load the snapshot {self.path!r}: {problem}", path=self.path)

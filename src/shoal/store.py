@@ -392,24 +392,24 @@ class Store(MutableMapping[str, "Any"]):
         return keys if glob.is_prefix else filter(glob.match, keys)
 
     def dump(self, path: str | os.PathLike[str], *, all_namespaces: bool = False) -> int:
-        """Write this namespace, or all of them, to a snapshot file; the result is the number of entries.
+        """Write this namespace with its memory, or all of them, to a snapshot file.
 
-        The file appears under its name only when it is complete. Entries written meanwhile may or may not be in it.
+        The file appears under its name only when it is complete. What is written meanwhile may or may not be in it. The
+        result is the number of entries and of values in the memory.
         """
         from .snapshot import dump
 
         return dump(self, path, all_namespaces=all_namespaces)
 
     def load(self, path: str | os.PathLike[str], *, replace: bool = False, allow_pickle: bool = False) -> int:
-        """Write the entries of a snapshot file into the store; the result is their number.
+        """Write the entries and the memory of a snapshot file into the store; the result is their number, as in `dump`.
 
-        The whole file is checked before the first write; a damaged one is a `StorageError`. Entries that have expired
-        since are left out. A file of one namespace is loaded into this one, a file of all into namespaces of the
-        same names.
+        The whole file is checked before the first write; a damaged one is a `StorageError`. What has expired since is
+        left out. A file of one namespace is loaded into this one, a file of all into namespaces of the same names.
 
         Args:
             path: The file.
-            replace: Remove what the namespaces held before.
+            replace: Remove what the namespaces held before, memory included.
             allow_pickle: Accept values that are pickles. Reading such a value runs code that the file's author
                 chose, so ask for it only if you trust where the file comes from.
         """

@@ -57,6 +57,7 @@ DATACLASS = 16
 NAMEDTUPLE = 17
 MODEL = 18
 SCALAR = 19
+REF = 20
 PICKLE = 127
 
 NAMES = {
@@ -80,11 +81,12 @@ NAMES = {
     NAMEDTUPLE: "namedtuple",
     MODEL: "model",
     SCALAR: "scalar",
+    REF: "ref",
     PICKLE: "pickle",
 }
 """What `shoal.codec.kind` calls the value of each extension code."""
 
-HOLDERS = frozenset({TUPLE, SET, FROZENSET, TIMEDELTA, ENUM, DATACLASS, NAMEDTUPLE, MODEL})
+HOLDERS = frozenset({TUPLE, SET, FROZENSET, TIMEDELTA, ENUM, DATACLASS, NAMEDTUPLE, MODEL, REF})
 """The codes whose payload is itself a MessagePack object."""
 
 Encoded = tuple[int, bytes]
@@ -311,6 +313,22 @@ def _decode_path(payload: Any, _reader: Reader) -> Any:
     raise InvalidValue(f"unknown path flavour {flavour!r}")
 
 
+# --- Shoal's own ------------------------------------------------------------------------------------------------------
+
+
+def _encode_ref(value: Any, writer: Writer) -> Encoded:
+    # Through a list, for `of` to look at: anything can stand in the fields of a named tuple, and only here is it refused
+    # where the writer sees it.
+    return REF, writer.inner().pack(list(type(value).of(list(value))))
+
+
+def _decode_ref(payload: Any, reader: Reader) -> Any:
+    from ..memory.ref import MemoryRef
+
+    path, namespace, version, expires, kind = _items(payload, reader)
+    return MemoryRef.of((path, namespace, version, expires, kind))
+
+
 # --- anything else ---------------------------------------------------------------------------------------------------
 
 
@@ -368,6 +386,7 @@ DECODERS: dict[int, Decoder] = {
     DECIMAL: _decode_decimal,
     UUID: _decode_uuid,
     PATH: _decode_path,
+    REF: _decode_ref,
     PICKLE: _decode_pickle,
 }
 """The decoder of each extension code; arrays.py and objects.py add theirs when they are loaded."""
@@ -379,6 +398,7 @@ _STANDARD: dict[str, tuple[str, Encoder]] = {
     "Decimal": ("decimal", _encode_decimal),
     "UUID": ("uuid", _encode_uuid),
     **dict.fromkeys(_FLAVOURS, ("pathlib", _encode_path)),
+    "MemoryRef": ("shoal.memory.ref", _encode_ref),
 }
 _learned: list[type] = []
 
