@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .arena import destroy, gc, list_arenas
     from .memory.object import MemoryObject
     from .memory.ref import MemoryRef
+    from .memory.run import RunContext
     from .records import Metadata, NamespaceStats, Stats
 else:
     from ._lazy import __dir__ as __dir__
@@ -55,6 +56,7 @@ __all__ = [
     "NamespaceStats",
     "PathConflict",
     "PatternError",
+    "RunContext",
     "ShoalError",
     "Stats",
     "StorageError",

@@ -19,6 +19,7 @@ _MODULES = {
     "MemoryRef": "memory.ref",
     "Metadata": "records",
     "NamespaceStats": "records",
+    "RunContext": "memory.run",
     "Stats": "records",
 }
 _ARENA = frozenset({"destroy", "gc", "list_arenas"})

@@ -19,7 +19,6 @@ from zlib import crc32
 from .codec import has_pickle
 from .errors import (
     AccessDenied,
-    InvalidKey,
     InvalidValue,
     KeyNotFound,
     PathConflict,
@@ -309,10 +308,25 @@ class _Reader:
         if not _OLDEST <= version <= _VERSION or flags & ~_ALL:
             self._damaged(f"format version {version} (flags {flags:#x}) is not known; this is version {_VERSION}")
         self.all_namespaces = bool(flags & _ALL)
-        total = crc32(header)
-        things = 0
         namespaces = 0
         objects: list[Names] = []  # those around the field that was read last, from the outermost on
+        for start, kind, body in self._bodies(file, crc32(header)):
+            if kind == b"N":
+                namespaces += 1
+                if namespaces > 1 and not self.all_namespaces:
+                    self._damaged(f"damaged at byte {start}: more than one namespace")
+                objects.clear()
+                yield self._namespace(body, start)
+            elif kind == b"E" and namespaces:
+                yield self._entry(body, start)
+            elif kind in (b"F", b"O") and namespaces and version > _OLDEST:
+                yield self._field(body, start, objects, is_object=kind == b"O")
+            else:
+                self._damaged(f"damaged at byte {start}: record {kind!r} is out of place")
+
+    def _bodies(self, file: BinaryIO, total: int) -> Iterator[tuple[int, bytes, bytes]]:
+        """Where each record starts, its kind and its body; `total` is the checksum of what comes before the first."""
+        things = 0
         while True:
             start = file.tell()
             head = file.read(_RECORD.size)
@@ -329,20 +343,8 @@ class _Reader:
                     self._damaged(f"damaged at byte {start}: the end does not fit what comes before it")
                 return
             total = crc32(body, crc32(head, total))
-            if kind == b"N":
-                namespaces += 1
-                if namespaces > 1 and not self.all_namespaces:
-                    self._damaged(f"damaged at byte {start}: more than one namespace")
-                objects.clear()
-                yield self._namespace(body, start)
-            elif kind == b"E" and namespaces:
-                things += 1
-                yield self._entry(body, start)
-            elif kind in b"FO" and namespaces and version > 1:
-                things += 1
-                yield self._field(body, start, objects, is_object=kind == b"O")
-            else:
-                self._damaged(f"damaged at byte {start}: record {kind!r} is out of place")
+            things += kind != b"N"
+            yield start, kind, body
 
     def _has_pickle(self, record: _Entry | _Field) -> bool:
         try:
@@ -384,7 +386,9 @@ class _Reader:
         while objects and objects[-1] != names[:-1]:
             objects.pop()
         if len(names) > 1 and not objects:
-            self._damaged(f"damaged at byte {start}: the object that the field {path!r} lies in does not come before it")
+            self._damaged(
+                f"damaged at byte {start}: the object that the field {path!r} lies in does not come before it"
+            )
         if is_object:
             objects.append(names)
         return _Field(path, body[end:], expires)

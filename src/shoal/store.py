@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from .memory.object import MemoryObject
+    from .memory.run import RunContext
     from .options import Default, Keep, Seconds, Ttl
     from .records import Metadata, Stats
 
@@ -390,6 +391,16 @@ class Store(MutableMapping[str, "Any"]):
         glob = Glob(pattern)
         keys = self._keys(glob.prefix)
         return keys if glob.is_prefix else filter(glob.match, keys)
+
+    def run(self, key: str | None = None) -> RunContext:
+        """One run of a workflow: a context manager, or a decorator, that gives it memory. See `RunContext`.
+
+        `key` says what the run is about; runs of one key share short-term memory. None is a fresh key. Raises
+        `InvalidKey`.
+        """
+        from .memory.run import RunContext
+
+        return RunContext(self, key)
 
     def dump(self, path: str | os.PathLike[str], *, all_namespaces: bool = False) -> int:
         """Write this namespace with its memory, or all of them, to a snapshot file.

@@ -62,20 +62,22 @@ def test_a_run_without_a_key_has_a_fresh_one(store: shoal.Store) -> None:
         assert "a" not in other.short_term_memory
 
 
-@pytest.mark.parametrize("key", ["", "a\udc80", "x" * 65_536, 5, None, b"a"])
+@pytest.mark.parametrize("key", ["", "a\udc80", "x" * 65_536, 5, b"a"], ids=["empty", "lone", "long", "int", "bytes"])
 def test_keys_that_cannot_be(store: shoal.Store, key: Any) -> None:
-    if key is None:
-        return
     with pytest.raises(shoal.InvalidKey) as caught:
         store.run(key)
     assert isinstance(caught.value, shoal.KeyTypeError) == (not isinstance(key, str))
 
 
 def test_an_exception_ends_the_run_and_goes_on(store: shoal.Store) -> None:
-    with pytest.raises(ZeroDivisionError), store.run("k") as ctx:
-        ctx.sensory_memory["a"] = 1
-        ctx.short_term_memory["b"] = 2
-        1 / 0  # noqa: B018
+    def fail() -> None:
+        with store.run("k") as ctx:
+            ctx.sensory_memory["a"] = 1
+            ctx.short_term_memory["b"] = 2
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert leftovers(store) == {}
     assert store.memory().to_dict() == {"k": {"b": 2}}
 
@@ -206,8 +208,6 @@ def test_as_a_decorator(store: shoal.Store) -> None:
     assert len(set(seen)) == 4
     assert store.memory("customer")["steps"] == 4
     assert leftovers(store) == {}
-    with pytest.raises(AttributeError):
-        step(5, times="x" if False else None, nonsense=1)  # type: ignore[call-arg]
 
 
 def test_a_decorator_without_a_key_gives_each_call_a_fresh_one(store: shoal.Store) -> None:
@@ -240,9 +240,8 @@ def test_a_decorator_of_an_async_function(store: shoal.Store) -> None:
 def test_a_decorated_generator_runs_until_it_is_done(store: shoal.Store) -> None:
     @store.run("customer")
     def steps(ctx: RunContext, count: int) -> Iterator[int]:
-        for number in range(count):
+        for _ in range(count):
             yield ctx.sensory_memory.incr("number")  # type: ignore[misc]
-        return number
 
     assert list(steps(3)) == [1, 2, 3]
     halfway = steps(3)

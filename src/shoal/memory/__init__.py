@@ -3,6 +3,8 @@
 path    the names that lead to a field, as text and back
 ref     `MemoryRef`, a small value that says where a field is
 object  `MemoryObject`, a handle on an object and its fields
+tree    the text of a tree of fields, for people
+run     `RunContext`, a run of a workflow with memory of its own
 """
 
 from __future__ import annotations
