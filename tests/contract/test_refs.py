@@ -118,7 +118,7 @@ def test_there_and_back(store: shoal.Store, wire: str) -> None:
             assert hash(back) == hash(ref)
             assert repr(back) == repr(ref)
             assert back.resolve(store, strict=True) == number
-            if wire != "json text" and wire != "json of a dict":
+            if wire not in {"json text", "json of a dict"}:
                 assert memory.get(WIRES[wire](ref)) == number
 
 

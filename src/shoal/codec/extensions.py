@@ -33,6 +33,7 @@ __all__ = [
     "check_size",
     "encode_pickle",
     "header",
+    "known",
     "learn",
     "learn_code",
 ]
@@ -394,7 +395,7 @@ DECODERS: dict[int, Decoder] = {
 WHOLE: dict[type, Callable[[Any, Writer], bytes]] = {}
 """What encodes a value of a type that is written differently when it is the whole value: an array is, to be aligned."""
 
-_STANDARD: dict[str, tuple[str, Encoder]] = {
+_KNOWN: dict[str, tuple[str, Encoder]] = {
     "Decimal": ("decimal", _encode_decimal),
     "UUID": ("uuid", _encode_uuid),
     **dict.fromkeys(_FLAVOURS, ("pathlib", _encode_path)),
@@ -413,16 +414,20 @@ def learn_code(code: int) -> Decoder:
     return decoder
 
 
+def known(kind: type) -> Encoder | None:
+    """The encoder of a type that has a code to itself, other than the builtin ones."""
+    if entry := _KNOWN.get(kind.__name__):
+        module = sys.modules.get(entry[0])
+        if getattr(module, kind.__name__, None) is kind:
+            return entry[1]
+    return None
+
+
 def learn(kind: type) -> Encoder:
     """Find the encoder of a type that was not met before, and remember it."""
     from . import arrays, objects
 
-    encoder: Encoder | None = None
-    if entry := _STANDARD.get(kind.__name__):
-        module = sys.modules.get(entry[0])
-        if getattr(module, kind.__name__, None) is kind:
-            encoder = entry[1]
-    encoder = encoder or arrays.encoder_of(kind) or objects.encoder_of(kind) or encode_pickle
+    encoder = known(kind) or arrays.encoder_of(kind) or objects.encoder_of(kind) or encode_pickle
     if len(_learned) >= _MAX_LEARNED:
         while _learned:
             ENCODERS.pop(_learned.pop(), None)

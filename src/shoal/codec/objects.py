@@ -18,7 +18,7 @@ from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidValue
-from .extensions import DATACLASS, DECODERS, ENUM, MODEL, NAMEDTUPLE, Encoded, Encoder, encode_pickle
+from .extensions import DATACLASS, DECODERS, ENUM, MODEL, NAMEDTUPLE, Encoded, Encoder, encode_pickle, known
 
 if TYPE_CHECKING:
     from .containers import Reader, Writer
@@ -307,7 +307,7 @@ def state_of(value: Any) -> list[tuple[str, Any]] | None:
     """
     cls = type(value)
     encoder = encoder_of(cls)
-    if encoder is None or encoder is _encode_enum:
+    if encoder is None or encoder is _encode_enum or known(cls):
         return None
     _path_of(cls)
     if encoder is _encode_namedtuple:

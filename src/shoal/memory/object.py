@@ -189,7 +189,7 @@ class MemoryObject(ABC):
 
     def _get_ref(self, ref: Any, default: Any) -> Any:
         """What `get` does with a path that is not text."""
-        from .ref import SENSORY, MemoryRef
+        from .ref import MemoryRef
 
         try:
             found = MemoryRef.of(ref)
@@ -197,14 +197,8 @@ class MemoryObject(ABC):
             raise KeyTypeError(
                 f"a path must be a str or a MemoryRef, not {type(ref).__name__}: {error}", key=ref
             ) from None
-        store = self.store
-        if found.kind == SENSORY:
-            return store._runs().get(found.path, default)
-        if found.namespace != store.namespace_name:
-            if found.namespace not in store.namespaces():  # asking for its store would make it
-                return default
-            store = store.namespace(found.namespace)
-        return store.memory().get(found.path, default)
+        memory = found._memory(self.store)
+        return default if memory is None else memory.get(found.path, default)
 
     # ------------------------------------------------------------------ as a mapping
 
