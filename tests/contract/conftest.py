@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     import shoal
+
+# The tests of this folder share modules.
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(params=["root", "object", "run"])

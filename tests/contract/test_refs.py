@@ -192,7 +192,9 @@ def test_deleted(store: shoal.Store) -> None:
     ref = memory.set("user.name", "john")
     memory.delete("user")
     for strict in (False, True):
-        with pytest.raises(shoal.KeyNotFound, match=r"'agent\.user\.name'.*'default' is gone: it was deleted") as caught:
+        with pytest.raises(
+            shoal.KeyNotFound, match=r"'agent\.user\.name'.*'default' is gone: it was deleted"
+        ) as caught:
             ref.resolve(store, strict=strict)
         assert (caught.value.key, caught.value.name) == ("agent.user.name", store.name)
         assert type(caught.value) is shoal.KeyNotFound

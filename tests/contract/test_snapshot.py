@@ -7,9 +7,9 @@ import stat
 import threading
 from datetime import date
 from typing import TYPE_CHECKING
-from zlib import crc32
 
 import pytest
+from snapshot_files import joined, records
 
 import shoal
 
@@ -188,30 +188,11 @@ def test_every_damaged_byte_is_found_and_nothing_is_loaded(store: shoal.Store, p
     assert dict(store) == {"before": 1}
 
 
-def records(data: bytes) -> list[bytes]:
-    """Cut a snapshot into its header and its records."""
-    pieces, at = [data[:12]], 12
-    while at < len(data):
-        end = at + 13 + int.from_bytes(data[at + 1 : at + 9], "little")
-        pieces.append(data[at:end])
-        at = end
-    return pieces
-
-
-def joined(pieces: list[bytes]) -> bytes:
-    """Put records together under an end record that fits them."""
-    body = b"".join(pieces)
-    entries = sum(piece[:1] == b"E" for piece in pieces[1:])
-    end = entries.to_bytes(8, "little") + crc32(body).to_bytes(4, "little")
-    head = b"Z" + len(end).to_bytes(8, "little")
-    return body + head + crc32(head + end).to_bytes(4, "little") + end
-
-
 def test_the_format_is_what_the_document_says(store: shoal.Store, path: Path) -> None:
     store.update(a=1)
     store.dump(path)
     header, namespace, entry, end = records(path.read_bytes())
-    assert header == b"\x93SHOAL\r\n\x01\x00\x00\x00"
+    assert header == b"\x93SHOAL\r\n\x02\x00\x00\x00"
     assert namespace[13:] == bytes(8) + bytes(8) + b"\0" + b"default"
     assert entry[:1] == b"E"
     assert entry.endswith(b"\x01\x00a\x01")
@@ -242,9 +223,10 @@ def test_files_of_others(store: shoal.Store, path: Path) -> None:
         path.write_bytes(data)
         with pytest.raises(shoal.StorageError, match="not a snapshot"):
             store.load(path)
-    path.write_bytes(b"\x93SHOAL\r\n\x02\x00\x00\x00" + bytes(50))
-    with pytest.raises(shoal.StorageError, match="version 2"):
-        store.load(path)
+    for version in (0, 3):
+        path.write_bytes(b"\x93SHOAL\r\n" + version.to_bytes(2, "little") + b"\x00\x00" + bytes(50))
+        with pytest.raises(shoal.StorageError, match=f"version {version}"):
+            store.load(path)
     path.write_bytes(b"\x93SHOAL\r\n\x01\x00\x00\x00E" + b"\xff" * 7 + b"\x7f" + bytes(50))
     with pytest.raises(shoal.StorageError, match="truncated"):  # and no attempt to read 2**63 bytes
         store.load(path)

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from shoal import MemoryRef
 from shoal.codec import decode, encode, has_pickle, kind
 
 pydantic = pytest.importorskip("pydantic")
@@ -59,7 +60,8 @@ def test_kind_by_the_first_bytes() -> None:
         "array": np.zeros(3), "tuple": (1,), "set": {1}, "frozenset": frozenset(), "complex": 1j, "bytearray": bytearray(),
         "datetime": datetime(2024, 1, 1), "date": date(2024, 1, 1), "time": time(), "timedelta": timedelta(),
         "decimal": Decimal(1), "uuid": UUID(int=1), "path": Path("a"), "enum": Colour.RED, "dataclass": Point(1, 2.5),
-        "namedtuple": Pair(1, "a"), "model": User(name="a"), "scalar": np.int8(1), "pickle": range(2),
+        "namedtuple": Pair(1, "a"), "model": User(name="a"), "scalar": np.int8(1), "ref": MemoryRef("a"),
+        "pickle": range(2),
     }  # fmt: skip
     for name, value in names.items():
         assert kind(encode(value)[:6]) == name
@@ -83,6 +85,8 @@ def test_has_pickle_looks_everywhere() -> None:
         assert has_pickle(encode(holder(range(3))))
         assert not has_pickle(encode(holder("\x7f" * 200)))
         assert not has_pickle(encode(holder(127)))
+    in_a_ref = encode([range(3)])
+    assert has_pickle(bytes((0xC7, len(in_a_ref), 20)) + in_a_ref)
 
 
 GOLDEN_VALUES: dict[str, typing.Any] = {
@@ -113,6 +117,8 @@ GOLDEN_VALUES: dict[str, typing.Any] = {
     "array structured": np.array([(1, b"ab")], dtype=[("a", "<i4"), ("b", "S2")]),
     "array in dict": {"a": np.array([1], dtype="<i8")},
     "scalar": np.float32(1.5), "scalar text": np.str_("a"), "scalar datetime": np.datetime64(5, "s"),
+    "ref": MemoryRef("agent.user", "default", 7, 1714564800.5),
+    "ref of a run in list": [MemoryRef(r"p.r.v1\.2", "n", 2**40, None, "sensory")],
     "pickle": range(3),
 }  # fmt: skip
 
