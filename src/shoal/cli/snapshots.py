@@ -16,7 +16,9 @@ __all__ = ["register"]
 
 def register(commands: Commands) -> None:
     """Add the commands."""
-    parser = command(commands, "dump", _dump, "write a namespace, or the whole store, to a snapshot file")
+    parser = command(
+        commands, "dump", _dump, "write a namespace with its memory, or the whole store, to a snapshot file"
+    )
     parser.add_argument("file", type=Path)
     parser.add_argument("-a", "--all", action="store_true", help="all namespaces")
 

@@ -1,7 +1,7 @@
 """Values on the command line: what an argument means, and how a value is shown.
 
 JSON has fewer types than the store, so `--json` shows the others by the nearest thing JSON has: a tuple, set or array as
-a list, times in ISO 8601, bytes as ``{"$bytes": "<base64>"}``, NaN and infinity as text, anything else as its `repr`.
+a list, a `MemoryRef` as a dict, times in ISO 8601, bytes as ``{"$bytes": "<base64>"}``, NaN and infinity as text, anything else as its `repr`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import sys
 import uuid
 from collections.abc import Mapping
 from typing import Any
+
+from shoal.memory.ref import MemoryRef
 
 from .output import interactive, printable
 
@@ -64,6 +66,8 @@ def jsonable(value: Any) -> Any:
         return jsonable(value.value)
     if isinstance(value, Mapping):
         return {key if isinstance(key, str) else str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, MemoryRef):
+        return value._asdict()
     if isinstance(value, list | tuple):
         return [jsonable(item) for item in value]
     if isinstance(value, set | frozenset):
