@@ -76,7 +76,8 @@ class Backend:
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Return a way to open stores of each kind."""
-    if request.param == "arena" and "memory_" in request.path.name:  # THE SWITCH: to be removed, with the next line
+    waiting = ("memory_", "runs", "refs", "snapshot")
+    if request.param == "arena" and any(word in request.path.name for word in waiting):  # THE SWITCH: to be removed
         pytest.skip("arenas have no memory yet")
     made = Backend(request.param)
     try:

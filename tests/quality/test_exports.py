@@ -49,6 +49,7 @@ def test_the_promised_names_are_there() -> None:
             "Metadata",
             "PathConflict",
             "PatternError",
+            "RunContext",
             "ShoalError",
             "Stats",
             "StorageError",

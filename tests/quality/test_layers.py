@@ -156,8 +156,8 @@ def test_calls_to_the_core_are_declared_in_one_place() -> None:
 PYTHON_LAYERS = (
     {"_version", "errors"},
     {"_failures", "_lifetime", "keys", "options", "patterns", "records"},
-    {"codec", "snapshot"},
-    {"memory", "store"},
+    {"codec"},
+    {"memory", "snapshot", "store"},
     {"_core", "backends", "arena"},
     {"__init__", "_lazy"},
     {"cli", "__main__"},
