@@ -109,3 +109,34 @@ def keep(store: Any) -> None:
 def count_up_kept(key: str) -> int:
     """Add one in the store that the worker was initialised with."""
     return int(_shared.incr(key))
+
+
+def run_until_told(line: Any, store: Any, key: str) -> bool:
+    """Begin a run, fill its sensory memory, tell its references, and go on until told to end."""
+    with store.run(key) as ctx:
+        ctx.short_term_memory.incr("runs")
+        refs = [ctx.sensory_memory.set(f"deep.er {size}.field", "x" * size) for size in SIZES]
+        ctx.sensory_memory.new_object("empty")
+        with ctx.sensory_memory.create_array("array", 10_000, "f8") as array:
+            array[:] = 1
+        line.send([*refs, ctx.short_term_memory.set("last", os.getpid())])
+        line.recv()
+    return not ctx.store.closed
+
+
+def write_to_memory(line: Any, memory: Any) -> str:
+    """Set a field of an object that another process handed here."""
+    memory.set(f"from {os.getpid()}", os.getpid())
+    return str(memory.path)
+
+
+def churn_runs(line: Any, store: Any) -> None:
+    """Begin and end runs for ever."""
+    line.send("begun")
+    while True:
+        with store.run("churn") as ctx:
+            ctx.sensory_memory.set("a.b.c", 1)
+            ctx.sensory_memory["large"] = b"x" * 50_000
+            with store.run() as inner:
+                inner.sensory_memory["d"] = [1] * 100
+            ctx.short_term_memory.incr("count")
