@@ -274,6 +274,14 @@ def test_of_a_process_that_never_was(store: shoal.Store, path: str) -> None:
     assert store.memory().get(ref, "missing") == "missing"
 
 
+def test_of_a_process_that_is_gone_and_not_cleared_yet(store: shoal.Store) -> None:
+    ref = store._runs()._child("no-process", "run").set("a", b"left behind")
+    for call in (ref.resolve, ref.view):
+        with pytest.raises(shoal.KeyNotFound, match="its run has ended"):
+            call(store)
+    assert store.memory().get(ref, "missing") == "missing"
+
+
 # ------------------------------------------------ views
 
 

@@ -111,10 +111,16 @@ def test_expiry_goes_on_while_it_lies_there(backend: Backend, store: shoal.Store
 
 
 def test_what_is_in_the_way(backend: Backend, store: shoal.Store, path: Path) -> None:
-    store.memory().from_dict({"a": {"b": 1}, "c": "value", "both": {"x": "new", "sub": {"y": 1}}, "empty": {}})
+    store.memory().from_dict({"a": {"b": 1}, "c": "value", "both": {"x": "new", "sub": {"y": 1}}, "empty": {}, "e": {}})
     store.dump(path)
     other = backend.open("other")
-    before = {"a": "value", "c": {"object": {"with": "fields"}}, "both": {"x": "old", "z": 2, "sub": {"w": 3}}, "d": 1}
+    before = {
+        "a": "value",
+        "c": {"object": {"with": "fields"}},
+        "both": {"x": "old", "z": 2, "sub": {"w": 3}},
+        "d": 1,
+        "e": 5,
+    }
     other.memory().from_dict({**before, "empty": {"is": "kept"}})
     other.load(path)
     assert other.memory().to_dict() == {
@@ -122,6 +128,7 @@ def test_what_is_in_the_way(backend: Backend, store: shoal.Store, path: Path) ->
         "c": "value",
         "both": {"x": "new", "z": 2, "sub": {"w": 3, "y": 1}},
         "d": 1,
+        "e": {},
         "empty": {"is": "kept"},
     }
 
