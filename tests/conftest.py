@@ -76,7 +76,6 @@ class Backend:
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Return a way to open stores of each kind."""
-    waiting = ("memory_", "runs", "refs", "snapshot")
     made = Backend(request.param)
     try:
         yield made

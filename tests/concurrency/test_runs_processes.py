@@ -19,15 +19,6 @@ if TYPE_CHECKING:
 METHODS = ["fork", "spawn"]
 
 
-@pytest.fixture(autouse=True)
-def needs_memory(store: shoal.Store) -> None:
-    """Wait for arenas to have memory."""
-    try:
-        store.memory()
-    except shoal.InvalidValue:
-        pytest.skip("arenas have no memory yet")  # THE SWITCH: this fixture is to be removed
-
-
 def runs(store: shoal.Store) -> dict[str, Any]:
     """What all runs of all processes have, whether they live or not."""
     return store._runs().to_dict()

@@ -88,15 +88,17 @@ def test_render(memory: shoal.MemoryObject) -> None:
         "tree",
         r"├── 'line\nbreak': 'a\nb'",
         "├── user",
-        "│   ├── e",
+        "│   ├── e (0 fields)",
         "│   ├── name: 'john'",
         "│   └── tags: ['a']",
         "├── v1.2: None",
     ]
     assert lines[-1].startswith("└── z: 'xxx")
     assert len(lines[-1]) < 80
-    assert tree.render(max_depth=0) == "tree"
-    assert len(tree.render(max_depth=1).splitlines()) == 5
+    assert tree.render(max_depth=0) == "tree (4 fields)"
+    assert tree.render(max_depth=1).splitlines()[2] == "├── user (3 fields)"
+    tree["large"] = "x" * 10_000
+    assert tree.render().splitlines()[1] == "├── large: <str of 10,003 bytes>"
     assert memory.render().splitlines()[1].endswith("tree")
 
 

@@ -42,7 +42,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     return call
 
 
-@pytest.fixture(params=["memory"])  # THE SWITCH: "shm" as well, as soon as arenas have memory
+@pytest.fixture(params=["memory", "shm"])
 def store(request: pytest.FixtureRequest) -> Iterator[shoal.Store]:
     """Return an open store, which the command finds by its URL."""
     name = f"tree-{uuid.uuid4().hex}"
