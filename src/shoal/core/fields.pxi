@@ -33,6 +33,7 @@ cdef class Fields(Entries):
         """Become the handle of this place; once per handle. The names have been checked."""
         if _split is None:
             _load_paths()
+        home._at()  # of a closed store there are no handles
         self._tree = TREE_OF_RUNS if kind == "sensory" else TREE_OF_NAMESPACE
         self.store = self._home = home
         self.kind = kind
