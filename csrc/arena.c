@@ -11,6 +11,7 @@
 
 #include "namespace.h"
 #include "os.h"
+#include "pins.h"
 #include "process.h"
 
 #define GATE_WAIT_NS ((int64_t)5 * 1000 * 1000 * 1000)
@@ -223,6 +224,13 @@ static void release(shoal_arena *a)
     a->fd = -1;
 }
 
+static void forget(shoal_arena *a)
+{
+    pthread_mutex_destroy(&a->pins.mutex);
+    pthread_mutex_destroy(&a->attach_mutex);
+    free(a);
+}
+
 shoal_status shoal_open(const char *name, const shoal_options *o, shoal_arena **out, shoal_error *error)
 {
     char path[PATH_BYTES];
@@ -238,6 +246,7 @@ shoal_status shoal_open(const char *name, const shoal_options *o, shoal_arena **
     a->read_only = o->flag == 'r';
     a->fd = a->fork_fd = -1;
     pthread_mutex_init(&a->attach_mutex, NULL);
+    pthread_mutex_init(&a->pins.mutex, NULL);
     int64_t deadline = deadline_after(os_mono_ns(), o->wait);
     int status;
     bool replaced = false;
@@ -254,34 +263,43 @@ shoal_status shoal_open(const char *name, const shoal_options *o, shoal_arena **
         if (status == AGAIN && os_mono_ns() >= deadline)
             status = failed(error, SHOAL_BUSY, "the name changes hands all the time");
     } while (status == AGAIN);
-    pthread_mutex_destroy(&a->attach_mutex);
-    free(a);
+    forget(a);
     return (shoal_status)status;
 }
 
-static void drop_fork_fd(shoal_arena *a)
+static void drop_fork(shoal_arena *a)
 {
+    process_drop_child(a);
     if (a->fork_fd >= 0)
         close(a->fork_fd);
     a->fork_fd = -1;
 }
 
-void shoal_close(shoal_arena *a)
+/* Take leave of the others; the last one removes the name. */
+static void leave(shoal_arena *a, bool filling)
 {
     char path[PATH_BYTES];
     struct stat st;
-    drop_fork_fd(a); /* our own claim there must not look like somebody else's */
+    drop_fork(a); /* our own claim there must not look like somebody else's */
     if (a->fd >= 0 && path_of(a->name, path) && os_gate(a->fd, os_mono_ns() + GATE_WAIT_NS) == 0) {
         bool persist = load_relaxed(&a->header->persist) != 0;
-        process_leave(a);
+        if (!filling)
+            process_leave(a);
         if (!persist && !process_others(a) && still_named(a->fd, path, &st))
             unlink(path);
         os_ungate(a->fd);
     }
-    release(a);
-    pthread_mutex_destroy(&a->attach_mutex);
-    free(a);
 }
+
+void shoal_close(shoal_arena *a)
+{
+    leave(a, false);
+    release(a);
+    pins_end(a);
+    forget(a);
+}
+
+void shoal_quit(shoal_arena *a, bool filling) { leave(a, filling); }
 
 /* The same segment once more (by the descriptor: the name may be gone), with a reader's claim. -1: it cannot be. */
 static int reopen(const shoal_arena *a)
@@ -305,11 +323,22 @@ static int reopen(const shoal_arena *a)
 
 void shoal_before_fork(shoal_arena *a)
 {
-    drop_fork_fd(a);
+    drop_fork(a);
     a->fork_fd = reopen(a);
+    if (a->fork_fd < 0 || !a->me || load_relaxed32(&a->pins.views) == 0 || os_gate(a->fork_fd, os_mono_ns() + GATE_WAIT_NS) != 0)
+        return;
+    process_join_child(a);
+    os_ungate(a->fork_fd);
 }
 
-void shoal_after_fork_in_parent(shoal_arena *a) { drop_fork_fd(a); }
+void shoal_after_fork_in_parent(shoal_arena *a)
+{
+    if (a->fork_fd >= 0)
+        close(a->fork_fd);
+    a->fork_fd = -1;
+    if (a->me)
+        process_reap_child(a);
+}
 
 /* The parent's open file carries its claim: as long as this process had it open, a dead parent would look alive. The mapping holds
  * it as well as the descriptor does: both are replaced. Until it has a slot, this process counts as a user like a reader does. */
@@ -328,12 +357,21 @@ void shoal_after_fork(shoal_arena *a)
 #endif
     close(a->fd);
     a->fd = fd;
-    a->pins_left = 0;
     pthread_mutex_init(&a->attach_mutex, NULL); /* a thread of the parent may have held it */
+    if (pthread_mutex_trylock(&a->pins.mutex) == 0)
+        pins_end(a);
+    else
+        a->pins = (pin_pool){.owner = a->pins.owner}; /* it was being changed */
+    pthread_mutex_init(&a->pins.mutex, NULL);
     if (a->read_only)
         return;
     a->me = NULL;
     a->counters = NULL;
+    if (fd >= 0 && a->fork_slot && process_become_child(a) != SHOAL_OK) {
+        a->me = NULL; /* the slot stays claimed, and what it pins pinned; calls get another one */
+        a->counters = NULL;
+    }
+    a->fork_slot = 0;
 }
 
 void shoal_set_wait_hook(shoal_arena *a, int (*hook)(void *), void *context)

@@ -15,6 +15,16 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+/* Which of its own pin records this process may take. The records themselves tell everybody else. */
+typedef struct pin_pool {
+    pthread_mutex_t mutex;        /* taken after a shard lock; the page lock after it */
+    uint32_t *free, *left;        /* numbers: free ones below `end`, last in first out; ones to drop that wait for a shard's lock */
+    uint32_t free_count, left_count;
+    uint32_t end, room;           /* never used from `end` on; records there are, and places in each of the two arrays */
+    uint32_t views;               /* records flagged VIEW */
+    uint64_t owner;               /* of views, as in pin_owner; a forked child that has copies of them keeps it */
+} pin_pool;
+
 struct shoal_arena {
     uint8_t *base;
     arena_header *header;
@@ -34,7 +44,7 @@ struct shoal_arena {
     uint32_t slot;
     uint64_t lock_word;      /* what this process writes into a lock that it owns */
 
-    uint32_t pins_left;      /* own pins to drop that wait for a shard's lock */
+    pin_pool pins;
 
     uint64_t frontier_seen;  /* at most the frontier: saves reading a line that writers share */
     const char *detail;
@@ -43,6 +53,7 @@ struct shoal_arena {
 
     int fd;
     int fork_fd; /* of the child that a fork under way makes, -1 = none */
+    uint32_t fork_slot; /* + 1; a slot with copies of the views' pins for that child, 0 = none */
     pthread_mutex_t attach_mutex;
     dev_t device;
     ino_t inode;

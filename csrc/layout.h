@@ -50,23 +50,31 @@ enum {
     COUNT_HITS, COUNT_MISSES, COUNT_SETS, COUNT_DELETES, COUNT_EXPIRED, COUNT_EVICTED,
     COUNT_RETRIES, COUNT_LOCK_WAITS, COUNT_RECOVERIES, COUNT_END
 };
-#define PIN_RECORDS 240u
-/* block != 0: the run at this ref (of `shard`) stays, whoever unlinks it. LEFT: its owner is done with it. */
+/* ---- pin record: the run at this ref stays, whoever unlinks it. Written with one store, under the shard's lock.
+ *
+ *   63     62       61..44 43    36 35  0
+ *   [left][view]    [ 0 ]  [ shard ][ ref ]      0 = free
+ *
+ * left: its owner is done with it. view: it lasts, so a forked child gets one of its own. The first records lie in the slot, more
+ * in segments: PAGE_PINS runs of 1, 2, 4... pages, which never move while the slot has an owner. */
 #define PIN_LEFT (1ull << 63)
-typedef struct pin_record {
-    uint64_t block;
-    uint64_t shard;
-} pin_record;
+#define PIN_VIEW (1ull << 62)
+#define PIN_SHARD_BITS 8
+#define PIN_RECORDS 472u
+#define PIN_SEGMENTS 16u
+#define PIN_PAGE_RECORDS (PAGE_SIZE / 8)
 typedef struct process_slot {
     uint64_t state;
     uint64_t pid;
     uint64_t start_time;
     uint64_t spare[5];
     uint64_t counters[24];
-    pin_record pins[PIN_RECORDS];
+    uint32_t pin_segments[PIN_SEGMENTS]; /* first page + 1, 0 = none yet */
+    uint64_t pins[PIN_RECORDS];
 } process_slot;
 _Static_assert(sizeof(process_slot) == PAGE_SIZE, "a slot is a page");
 _Static_assert(COUNT_END <= 24, "counters fit");
+_Static_assert(SHARD_MAX <= 1u << PIN_SHARD_BITS, "a pin record holds a shard");
 
 /* ---- page map: 16 bytes a page. The first page of a run carries its state, so a walk
  *      p = 0; p < frontier; p += length(p)
@@ -77,12 +85,13 @@ _Static_assert(COUNT_END <= 24, "counters fit");
  *
  * length is in pages; in an INSIDE entry it is the distance back to the head (kept right in slab
  * runs and in the last page of a free run; elsewhere stale, so whoever uses it checks the head).
- * aux of FREE: bin links, previous << 32 | next (page + 1, 0 = none). aux of LARGE: pins, ORPHAN. */
+ * aux of FREE: bin links, previous << 32 | next (page + 1, 0 = none). aux of LARGE: pins, ORPHAN.
+ * aux of PINS: during a recovery, whether a slot reaches it. */
 typedef struct page_entry {
     uint64_t state;
     uint64_t aux;
 } page_entry;
-enum { PAGE_INSIDE = 0, PAGE_FREE, PAGE_SLAB, PAGE_LARGE, PAGE_TABLE, PAGE_KINDS };
+enum { PAGE_INSIDE = 0, PAGE_FREE, PAGE_SLAB, PAGE_LARGE, PAGE_TABLE, PAGE_PINS, PAGE_KINDS };
 #define PAGE_HOLE 1u    /* some of the run may not be committed */
 #define PAGE_TOUCHED 2u /* lock-free readers may still look here: never punched */
 #define PAGE_ORPHAN (1ull << 32) /* in aux: no slot reaches this run, only pins keep it */

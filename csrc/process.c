@@ -43,19 +43,26 @@ bool process_alive(shoal_arena *a, uint32_t slot, uint32_t generation)
     return slot_lives(a, slot);
 }
 
-/* 0: the slot is ours. */
-static int claim_slot(shoal_arena *a, uint32_t slot)
+/* 0: the slot is ours, or whoever else gets this open file. */
+static int claim_slot(shoal_arena *a, int fd, uint32_t slot)
 {
     if (os_has_claims())
-        return os_claim(a->fd, CLAIM_SLOTS + slot, false);
+        return os_claim(fd, CLAIM_SLOTS + slot, false);
     bool used = slot < slots_high(a) && (uint32_t)load_relaxed(&a->slots[slot].state) == SLOT_USED;
     return used && pid_lives(&a->slots[slot]) ? EAGAIN : 0;
 }
 
-shoal_status process_join(shoal_arena *a)
+static void sign_slot(process_slot *slot)
+{
+    store_relaxed(&slot->pid, (uint64_t)getpid());
+    store_relaxed(&slot->start_time, os_start_time((uint64_t)getpid()));
+}
+
+/* A slot that nobody alive has, claimed through `fd`, under a new generation. The caller holds the gate. */
+static shoal_status new_slot(shoal_arena *a, int fd, uint32_t *index)
 {
     for (uint32_t i = 0; i < PROCESS_MAX; i++) {
-        int error = claim_slot(a, i);
+        int error = claim_slot(a, fd, i);
         if (error == EAGAIN)
             continue;
         if (error)
@@ -64,27 +71,47 @@ shoal_status process_join(shoal_arena *a)
         if (i >= slots_high(a)) {
             error = os_commit(a->fd, (uint64_t)((uint8_t *)slot - a->base), PAGE_SIZE);
             if (error) {
-                os_unclaim(a->fd, CLAIM_SLOTS + i);
+                os_unclaim(fd, CLAIM_SLOTS + i);
                 return error == ENOSPC ? SHOAL_FULL_SYSTEM : SHOAL_OS;
             }
             store_release(&a->header->slots_high, i + 1);
         }
         uint32_t generation = (uint32_t)(load_relaxed(&slot->state) >> 32) + 1;
         generation += generation == 0;
-        store_relaxed(&slot->pid, (uint64_t)getpid());
-        store_relaxed(&slot->start_time, os_start_time((uint64_t)getpid()));
+        sign_slot(slot);
         store_release(&slot->state, (uint64_t)generation << 32 | SLOT_USED);
-        a->slot = i;
-        a->me = slot;
-        a->lock_word = (uint64_t)generation << 32 | (i + 1);
-        pointer_publish(&a->counters, slot->counters);
-        /* A dead predecessor's pins are ours now; give them back, and remove its runs, under our own identity. */
-        pins_drop_all(a, slot, &(waiting){.wait = LEAVE_WAIT_NS});
-        tree_drop_runs(a, i, generation - 1, &(waiting){.wait = LEAVE_WAIT_NS});
-        os_unclaim(a->fd, CLAIM_READERS); /* a forked child's, until it had a slot */
+        *index = i;
         return SHOAL_OK;
     }
     return SHOAL_FULL_PROCESSES;
+}
+
+static void enter_slot(shoal_arena *a, uint32_t index)
+{
+    process_slot *slot = &a->slots[index];
+    a->slot = index;
+    a->me = slot;
+    a->lock_word = (load_relaxed(&slot->state) >> 32) << 32 | (index + 1);
+    pointer_publish(&a->counters, slot->counters);
+}
+
+shoal_status process_join(shoal_arena *a)
+{
+    uint32_t index;
+    shoal_status status = new_slot(a, a->fd, &index);
+    if (status != SHOAL_OK)
+        return status;
+    enter_slot(a, index);
+    /* A dead predecessor's pins are ours now; give them back, and remove its runs, under our own identity. */
+    pins_drop_all(a, a->me, &(waiting){.wait = LEAVE_WAIT_NS});
+    tree_drop_runs(a, index, (uint32_t)(a->lock_word >> 32) - 1, &(waiting){.wait = LEAVE_WAIT_NS});
+    status = pins_begin(a, false);
+    if (status != SHOAL_OK) {
+        process_leave(a);
+        return status;
+    }
+    os_unclaim(a->fd, CLAIM_READERS); /* a forked child's, until it had a slot */
+    return SHOAL_OK;
 }
 
 void process_leave(shoal_arena *a)
@@ -99,7 +126,57 @@ void process_leave(shoal_arena *a)
     }
     a->me = NULL;
     a->counters = NULL;
+    pins_end(a);
     os_unclaim(a->fd, CLAIM_SLOTS + a->slot);
+}
+
+shoal_status process_join_child(shoal_arena *a)
+{
+    uint32_t index;
+    waiting w = {.wait = JOIN_WAIT_NS, .quiet = true};
+    shoal_status status = new_slot(a, a->fork_fd, &index);
+    if (status != SHOAL_OK)
+        return status;
+    a->fork_slot = index + 1;
+    tree_drop_runs(a, index, (uint32_t)(load_relaxed(&a->slots[index].state) >> 32) - 1, &(waiting){.wait = LEAVE_WAIT_NS, .quiet = true});
+    status = pins_drop_all(a, &a->slots[index], &w) ? pins_copy(a, &a->slots[index], &w) : SHOAL_BUSY;
+    if (status != SHOAL_OK)
+        process_drop_child(a);
+    return status;
+}
+
+/* Give up a slot, whose claim `fd` has. */
+static void drop_slot(shoal_arena *a, int fd, uint32_t index, const waiting *w)
+{
+    /* With the claim nobody else can be the slot's owner, or its reaper: only now does its state stand still. */
+    process_slot *slot = &a->slots[index];
+    uint64_t state = load_acquire(&slot->state);
+    if ((uint32_t)state == SLOT_USED && tree_drop_runs(a, index, (uint32_t)(state >> 32), w) && pins_drop_all(a, slot, w))
+        store_release(&slot->state, (state & ~0xFFFFFFFFull) | SLOT_FREE);
+    os_unclaim(fd, CLAIM_SLOTS + index);
+}
+
+void process_drop_child(shoal_arena *a)
+{
+    if (a->fork_slot && a->me)
+        drop_slot(a, a->fork_fd, a->fork_slot - 1, &(waiting){.wait = LEAVE_WAIT_NS});
+    a->fork_slot = 0;
+}
+
+void process_reap_child(shoal_arena *a)
+{
+    if (a->fork_slot && os_has_claims() && claim_slot(a, a->fd, a->fork_slot - 1) == 0)
+        drop_slot(a, a->fd, a->fork_slot - 1, &(waiting){.wait = LEAVE_WAIT_NS});
+    a->fork_slot = 0;
+}
+
+shoal_status process_become_child(shoal_arena *a)
+{
+    enter_slot(a, a->fork_slot - 1);
+    sign_slot(a->me);
+    os_unclaim(a->fd, CLAIM_READERS);
+    a->fork_slot = 0;
+    return pins_begin(a, true);
 }
 
 shoal_status process_join_forked(shoal_arena *a)
@@ -136,13 +213,8 @@ void process_reap(shoal_arena *a, const waiting *w)
     pthread_mutex_lock(&a->attach_mutex);
     for (uint32_t i = 0; i < slots_high(a); i++) {
         process_slot *slot = &a->slots[i];
-        if (slot == a->me || (uint32_t)load_relaxed(&slot->state) != SLOT_USED || claim_slot(a, i) != 0)
-            continue;
-        /* With the claim nobody else can be the slot's owner, or its reaper: only now does its state stand still. */
-        uint64_t state = load_acquire(&slot->state);
-        if ((uint32_t)state == SLOT_USED && tree_drop_runs(a, i, (uint32_t)(state >> 32), w) && pins_drop_all(a, slot, w))
-            store_release(&slot->state, (state & ~0xFFFFFFFFull) | SLOT_FREE);
-        os_unclaim(a->fd, CLAIM_SLOTS + i);
+        if (slot != a->me && (uint32_t)load_relaxed(&slot->state) == SLOT_USED && claim_slot(a, a->fd, i) == 0)
+            drop_slot(a, a->fd, i, w);
     }
     pthread_mutex_unlock(&a->attach_mutex);
 }

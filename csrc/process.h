@@ -14,6 +14,13 @@ shoal_status process_join(shoal_arena *a);
 void process_leave(shoal_arena *a);
 /* In a forked child before its first call: take the gate and join. */
 shoal_status process_join_forked(shoal_arena *a);
+/* Before a fork: a slot for the child, claimed through its own open file, with copies of the views that this process has. The caller
+ * holds the gate. As process_join, BUSY. */
+shoal_status process_join_child(shoal_arena *a);
+void process_drop_child(shoal_arena *a); /* while the parent has that open file */
+void process_reap_child(shoal_arena *a); /* after that: if there is no child that has it */
+/* In the child: that slot is its own. NO_MEMORY. */
+shoal_status process_become_child(shoal_arena *a);
 
 bool process_alive(shoal_arena *a, uint32_t slot, uint32_t generation);
 /* Is anybody but this open file using the arena? The caller holds the gate. */

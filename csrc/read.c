@@ -283,8 +283,8 @@ shoal_status shoal_peek(shoal_arena *a, const shoal_namespace *ns, const void *k
 
 /* ---- pins */
 
-shoal_status shoal_pin_take(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size,
-                            shoal_pin *out, int64_t wait)
+static shoal_status take_pin(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size, bool view,
+                             shoal_pin *out, int64_t wait)
 {
     target k;
     place p;
@@ -303,11 +303,13 @@ shoal_status shoal_pin_take(shoal_arena *a, const shoal_namespace *ns, const voi
     if (status == SHOAL_OK && !(p.word & SLOT_LARGE))
         status = SHOAL_INVALID;
     if (status == SHOAL_OK)
-        status = pins_add(a, k.key.shard_index, p.ref, &out->record);
+        status = pins_add(a, k.key.shard_index, p.ref, view, &out->record, &w);
+    if (status == SHOAL_FULL_ARENA || status == SHOAL_FULL_SYSTEM)
+        status = SHOAL_FULL_PINS; /* no room for more records */
     if (status == SHOAL_OK) {
         out->data = (const uint8_t *)p.b + entry_value_at(&p.e, p.ref);
-        out->block = pin_block(a, p.ref);
-        out->shard = k.key.shard_index;
+        out->block = p.ref | (view ? a->pins.owner : pin_owner(a));
+        out->word = pin_word(p.ref, k.key.shard_index, view);
         entry_meta(p.b, &p.e, &out->meta);
         store_relaxed(&p.in->slots[p.slot], p.word | SLOT_VISITED);
     }
@@ -315,12 +317,37 @@ shoal_status shoal_pin_take(shoal_arena *a, const shoal_namespace *ns, const voi
     return status;
 }
 
+shoal_status shoal_pin_take(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size,
+                            shoal_pin *out, int64_t wait)
+{
+    return take_pin(a, ns, key, key_size, false, out, wait);
+}
+
+shoal_status shoal_view_take(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size,
+                             shoal_pin *out, int64_t wait)
+{
+    shoal_status status = take_pin(a, ns, key, key_size, true, out, wait);
+    if (status == SHOAL_OK || status == SHOAL_MISS)
+        count_one(a, status == SHOAL_OK ? COUNT_HITS : COUNT_MISSES);
+    return status;
+}
+
 void shoal_unpin(shoal_arena *a, shoal_pin *pin)
 {
-    uint64_t ref = pin->block & REF_MASK;
-    if (!a->me || pin->record >= PIN_RECORDS || pin->block != pin_block(a, ref) || load_relaxed(&a->me->pins[pin->record].block) != ref)
-        return; /* a forked child: the pin is the parent's; or it was dropped before */
-    /* A stopped owner of the lock must not stop us for long. */
-    pins_release(a, &a->me->pins[pin->record], &(waiting){.wait = UNPIN_WAIT_NS});
+    if (pins_held(a, pin)) /* a stopped owner of the lock must not stop us for long */
+        pins_release(a, pin->record, &(waiting){.wait = UNPIN_WAIT_NS});
     pin->block = 0;
+}
+
+bool shoal_unpin_at_once(shoal_arena *a, shoal_pin *pin)
+{
+    if (pins_held(a, pin)) {
+        uint32_t shard_index = pin_shard(pin->word);
+        if (shard_lock(a, shard_index, &(waiting){0}) != SHOAL_OK)
+            return false;
+        pins_drop(a, pin->record);
+        shard_unlock(a, shard_index);
+    }
+    pin->block = 0;
+    return true;
 }

@@ -122,16 +122,6 @@ static bool recover_chain(shoal_arena *a, uint32_t shard_index, uint64_t index, 
     return !bad;
 }
 
-static uint32_t pins_of(shoal_arena *a, uint32_t shard_index, uint64_t ref)
-{
-    uint32_t count = 0;
-    uint64_t high = load_acquire(&a->header->slots_high);
-    for (uint64_t i = 0; i < high && i < PROCESS_MAX; i++)
-        for (uint32_t r = 0; r < PIN_RECORDS; r++)
-            count += load_relaxed(&a->slots[i].pins[r].block) == ref && (uint32_t)load_relaxed(&a->slots[i].pins[r].shard) == shard_index;
-    return count;
-}
-
 /* ---- trees: every field hangs at a live object, and every object has its fields in a list */
 
 /* Open addressing; the ids of one shard's objects and their blocks. */
@@ -258,6 +248,8 @@ static bool recover_runs(shoal_arena *a, uint32_t shard_index, const marks *m)
     if (frontier > a->pages)
         return false;
     slab_reset(sh);
+    if (!pins_recount(a, shard_index, frontier))
+        return false;
     for (uint64_t page = 0; page < frontier; page = next) {
         if (!page_walk(a, page, frontier, &state))
             return false;
@@ -270,8 +262,13 @@ static bool recover_runs(shoal_arena *a, uint32_t shard_index, const marks *m)
                 next = pages_give(a, page);
             continue;
         }
+        if (page_kind(state) == PAGE_PINS) {
+            if (load_relaxed(&a->map[page].aux) == 0)
+                next = pages_give(a, page);
+            continue;
+        }
         if (page_kind(state) == PAGE_LARGE) {
-            uint32_t pins = pins_of(a, shard_index, ref);
+            uint32_t pins = (uint32_t)load_relaxed(&a->map[page].aux);
             bool reached = marked(a, m, ref);
             store_relaxed(&a->map[page].aux, pins | (reached ? 0 : PAGE_ORPHAN));
             if (!reached && pins == 0)

@@ -24,16 +24,11 @@ shoal_status shoal_get_stats(shoal_arena *a, shoal_stats *out)
     uint64_t namespaces = load_acquire(&a->header->namespaces_high), slots = load_acquire(&a->header->slots_high);
     for (uint64_t i = 0; i < namespaces && i < NAMESPACE_MAX; i++)
         out->namespaces += load_relaxed(&a->records[i].uid) != 0 && load_relaxed(&a->records[i].kind) == KIND_KEYS;
-    uint64_t sums[COUNT_END] = {0}, frontier = load_acquire(&a->header->frontier);
-    for (uint64_t i = 0; i < slots && i < PROCESS_MAX; i++) {
+    uint64_t sums[COUNT_END] = {0};
+    for (uint64_t i = 0; i < slots && i < PROCESS_MAX; i++)
         for (int c = 0; c < COUNT_END; c++)
             sums[c] += load_relaxed(&a->slots[i].counters[c]);
-        for (uint32_t r = 0; r < PIN_RECORDS; r++) {
-            uint64_t ref = load_relaxed(&a->slots[i].pins[r].block), page = page_of(a, ref << REF_SHIFT);
-            if (ref && page < frontier && frontier <= a->pages && page_kind(load_relaxed(&a->map[page].state)) == PAGE_LARGE)
-                out->pinned_bytes += page_length(load_relaxed(&a->map[page].state)) << PAGE_SHIFT;
-        }
-    }
+    out->pinned_bytes = pins_bytes(a);
     if (a->read_only) /* these are not in the arena */
         for (int c = 0; c < COUNT_END; c++)
             sums[c] += load_relaxed(&a->own_counters[c]);

@@ -5,12 +5,14 @@
  *   trees        every field is in the list of its object, or of a grave, and only there
  *   lists        a namespace's list holds exactly its entries, linked both ways; count and bytes are their sums
  *   blocks       every block of a slab run is reached, free or never used, and only one of these
+ *   pins         a large run has as many as there are records of it; a segment of records is reached by one slot
  *   namespaces   total = sum of the shards' counts where max_keys is set
  */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "pins.h"
 #include "process.h"
 #include "room.h"
 
@@ -261,7 +263,8 @@ static void verify_blocks(verifier *v, uint32_t s)
     for (uint64_t page = 0; page < v->frontier; page += page_length(state)) {
         if (!page_walk(a, page, v->frontier, &state))
             return; /* reported by verify_pages */
-        if (page_shard(state) != s || page_kind(state) == PAGE_FREE || page_kind(state) == PAGE_TABLE)
+        if (page_shard(state) != s || page_kind(state) == PAGE_FREE || page_kind(state) == PAGE_TABLE ||
+            page_kind(state) == PAGE_PINS)
             continue;
         uint64_t ref = ref_of(a, page_at(a, page));
         if (page_kind(state) == PAGE_LARGE) {
@@ -285,6 +288,30 @@ static void verify_blocks(verifier *v, uint32_t s)
         if (unused[c] != sh->classes[c].bump_left || runs[c] != sh->classes[c].runs)
             violation(v, "shard %u class %u: %llu blocks lost in %llu runs (the class says %u unused, %u runs)", s, c,
                       (unsigned long long)unused[c], (unsigned long long)runs[c], sh->classes[c].bump_left, sh->classes[c].runs);
+}
+
+static void verify_pins(verifier *v)
+{
+    shoal_arena *a = v->a;
+    uint32_t *pins = calloc(v->frontier + 1, sizeof *pins); /* records of the run that begins at this page; slots that reach it */
+    uint64_t state;
+    if (!pins)
+        return;
+    for (pin_part p = {0}; pins_part(a, &p);) {
+        if (p.page)
+            pins[p.page - 1]++;
+        for (uint32_t i = 0; i < p.count; i++) {
+            uint64_t word = load_relaxed(&p.records[i]), page = page_of(a, (word & REF_MASK) << REF_SHIFT);
+            if (word && page < v->frontier && page_head(a, page, PAGE_LARGE, pin_shard(word)))
+                pins[page]++;
+        }
+    }
+    for (uint64_t page = 0; page < v->frontier && page_walk(a, page, v->frontier, &state); page += page_length(state)) {
+        uint32_t said = page_kind(state) == PAGE_PINS ? 1 : page_kind(state) == PAGE_LARGE ? (uint32_t)load_relaxed(&a->map[page].aux) : 0;
+        if (pins[page] != said)
+            violation(v, "pins: the run at page %llu has %u, it says %u", (unsigned long long)page, pins[page], said);
+    }
+    free(pins);
 }
 
 static void verify_totals(verifier *v)
@@ -332,6 +359,7 @@ shoal_status shoal_verify(shoal_arena *a, void (*report)(void *context, int seve
             verify_trees(&v, s);
             verify_blocks(&v, s);
         }
+        verify_pins(&v);
         verify_totals(&v);
         if (v.violations)
             status = corrupt(a, "the verifier found violations");

@@ -33,6 +33,8 @@ typedef struct writing {
     uint64_t ref;      /* what was published */
     bool limited;      /* the namespace's count lock is held */
     bool keep;         /* version and time of modification stay */
+    bool draft;        /* the caller fills the prepared block, and keeps its pin; */
+    uint64_t drafted;  /* to be published: its ref */
     uint64_t prepared; /* ref of a large block that is filled already, 0 = none */
     uint64_t prepared_bytes;
     uint32_t prepared_flags, pin;
@@ -265,7 +267,8 @@ static shoal_status publish(shoal_arena *a, writing *x)
     if (x->prepared) { /* reachable now: no orphan any more */
         uint64_t page = page_of(a, ref << REF_SHIFT);
         store_relaxed(&a->map[page].aux, load_relaxed(&a->map[page].aux) & ~PAGE_ORPHAN);
-        pins_drop(a, &a->me->pins[x->pin]);
+        if (!x->draft)
+            pins_drop(a, x->pin);
         x->prepared = 0;
     }
     x->version = e.version;
@@ -418,7 +421,7 @@ static shoal_status prepare(shoal_arena *a, writing *x)
     if (status == SHOAL_OK)
         status = slab_take(a, s, x->prepared_bytes, &ref, &x->w);
     if (status == SHOAL_OK) {
-        status = pins_add(a, s, ref, &x->pin);
+        status = pins_add(a, s, ref, x->draft, &x->pin, &x->w);
         uint64_t page = page_of(a, ref << REF_SHIFT);
         if (status == SHOAL_OK) {
             store_relaxed(&a->map[page].aux, load_relaxed(&a->map[page].aux) | PAGE_ORPHAN);
@@ -435,14 +438,15 @@ static shoal_status prepare(shoal_arena *a, writing *x)
     racing_write((uint8_t *)b + entry_key_at(e.flags), x->key.key, x->key.key_size);
     if (e.flags & BLOCK_EXPIRES)
         store_relaxed(entry_expires(b), 0);
-    fill_value((uint8_t *)b + entry_value_at(&e, ref), &x->args);
+    if (!x->draft)
+        fill_value((uint8_t *)b + entry_value_at(&e, ref), &x->args);
     return SHOAL_OK;
 }
 
 static void release_prepared(shoal_arena *a, writing *x)
 {
     if (x->prepared)
-        pins_release(a, &a->me->pins[x->pin], &x->w);
+        pins_release(a, x->pin, &x->w);
     x->prepared = 0;
 }
 
@@ -487,6 +491,27 @@ static bool is_full(shoal_status status)
     return status == SHOAL_FULL_ARENA || status == SHOAL_FULL_SYSTEM || status == SHOAL_FULL_KEYS;
 }
 
+/* Take a step of a write, making room for it as long as it is refused for want of some. */
+static shoal_status with_room(shoal_arena *a, writing *x, shoal_status (*take)(shoal_arena *, writing *))
+{
+    shoal_status status = SHOAL_OK;
+    for (int round = 0; round < ROOM_ROUNDS; round++) {
+        status = take(a, x);
+        if (likely(!is_full(status)))
+            break;
+        shoal_status room = make_room(a, x, status, round);
+        if (room != SHOAL_OK)
+            return room;
+    }
+    return status;
+}
+
+static shoal_status prepare_and_attempt(shoal_arena *a, writing *x)
+{
+    shoal_status status = x->prepared ? SHOAL_OK : prepare(a, x);
+    return status == SHOAL_OK ? attempt(a, x) : status;
+}
+
 static shoal_status perform(shoal_arena *a, writing *x)
 {
     if (unlikely(x->args.head_size > SHOAL_VALUE_MAX || x->args.body_size > SHOAL_VALUE_MAX - x->args.head_size))
@@ -495,19 +520,7 @@ static shoal_status perform(shoal_arena *a, writing *x)
         return SHOAL_FULL_ARENA;
     /* What incr will store is not known before it holds the lock. */
     bool large = !x->by && block_is_large(entry_bytes(flags_of(x), x->key.key_size, value_size(x)));
-    shoal_status status = SHOAL_OK;
-    for (int round = 0; round < ROOM_ROUNDS; round++) {
-        status = large && !x->prepared ? prepare(a, x) : SHOAL_OK;
-        if (status == SHOAL_OK)
-            status = attempt(a, x);
-        if (likely(!is_full(status)))
-            break;
-        shoal_status room = make_room(a, x, status, round);
-        if (room != SHOAL_OK) {
-            status = room;
-            break;
-        }
-    }
+    shoal_status status = with_room(a, x, unlikely(large) ? prepare_and_attempt : attempt);
     if (unlikely(large))
         release_prepared(a, x);
     if (unlikely(x->ns->tree))
@@ -548,7 +561,7 @@ shoal_status shoal_put(shoal_arena *a, const shoal_namespace *ns, const void *ke
     x.args = *args;
     x.by = NULL;
     x.prepared = 0;
-    x.keep = false;
+    x.keep = x.draft = false;
     if (args->old)
         *args->old = (shoal_bytes){0};
     if (unlikely(args->object)) {
@@ -563,6 +576,68 @@ shoal_status shoal_put(shoal_arena *a, const shoal_namespace *ns, const void *ke
     shoal_status status = writable(a, ns, key, key_size, &x);
     if (likely(status == SHOAL_OK) && likely((status = perform(a, &x)) == SHOAL_OK) && version)
         *version = x.version;
+    return status;
+}
+
+/* ---- drafts */
+
+shoal_status shoal_draft_begin(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size, size_t size,
+                               shoal_draft *out, int64_t wait)
+{
+    /* SHOAL_TTL_DEFAULT: room for an expiry, whatever it will be. */
+    writing x = {.w = {.wait = wait}, .args = {.head_size = size, .align = true, .ttl = SHOAL_TTL_DEFAULT}, .draft = true};
+    shoal_status status = writable(a, ns, key, key_size, &x);
+    if (status != SHOAL_OK)
+        return status;
+    if (size > SHOAL_VALUE_MAX || !block_is_large(entry_bytes(BLOCK_ALIGNED, key_size, size)))
+        return SHOAL_INVALID;
+    if (never_fits(a, &x))
+        return SHOAL_FULL_ARENA;
+    if (load_relaxed(&a->records[ns->id].uid) != ns->uid)
+        return SHOAL_STALE;
+    status = with_room(a, &x, prepare);
+    if (status != SHOAL_OK)
+        return status;
+    entry e = {.flags = x.prepared_flags, .key_size = x.key.key_size};
+    *out = (shoal_draft){.size = size, .owner = x.prepared | pin_owner(a), .flags = x.prepared_flags};
+    out->pin = (shoal_pin){.block = x.prepared | a->pins.owner, .record = x.pin,
+                           .word = pin_word(x.prepared, x.key.shard_index, true)};
+    out->data = a->base + (x.prepared << REF_SHIFT) + entry_value_at(&e, x.prepared);
+    return SHOAL_OK;
+}
+
+static shoal_status attempt_draft(shoal_arena *a, writing *x)
+{
+    x->prepared = x->drafted; /* at each try: the last may have come so far as to publish it, and to take it back */
+    return attempt(a, x);
+}
+
+shoal_status shoal_draft_publish(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size,
+                                 shoal_draft *draft, const shoal_put_args *args, uint64_t *version, int64_t wait)
+{
+    writing x = {.w = {.wait = wait}, .args = *args, .draft = true, .pin = draft->pin.record};
+    uint64_t ref = draft->pin.word & REF_MASK;
+    x.args.head = x.args.body = NULL;
+    x.args.head_size = draft->size;
+    x.args.body_size = 0;
+    if (args->old)
+        *args->old = (shoal_bytes){0};
+    shoal_status status = writable(a, ns, key, key_size, &x);
+    if (status != SHOAL_OK)
+        return status;
+    /* A forked child's copy is the parent's to publish; and in a namespace made anew the key may belong to another shard. */
+    if (draft->owner != (ref | pin_owner(a)) || !pins_held(a, &draft->pin) || x.key.shard_index != pin_shard(draft->pin.word))
+        return SHOAL_INVALID;
+    x.drafted = ref;
+    x.prepared_flags = draft->flags;
+    status = with_room(a, &x, attempt_draft);
+    if (unlikely(ns->tree))
+        tree_tidy(a, x.key.shard_index, &x.w);
+    if (status == SHOAL_OK) {
+        draft->owner = 0;
+        if (version)
+            *version = x.version;
+    }
     return status;
 }
 

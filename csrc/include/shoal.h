@@ -5,6 +5,8 @@
  *   namespace  a named part of an arena with its own keys, expiry and limits
  *   entry      one key, its value bytes and its metadata
  *   pin        a promise that a large entry's bytes stay where they are
+ *   view       a pin that lasts, and that a forked child gets one of its own of
+ *   draft      a large value that its writer fills in place before it is published
  *
  * Rules for callers
  *   - Every call may be made from any thread. A call never blocks longer than
@@ -93,11 +95,14 @@ typedef struct shoal_options {
 shoal_status shoal_open(const char *name, const shoal_options *options, shoal_arena **out, shoal_error *error);
 
 /* Detach; the last user of an arena that does not persist removes it. Frees `arena`.
- * The mapping stays while pins of this process exist only if the caller keeps the arena open. */
+ * Whoever has pins and reads what they hold keeps the arena open. */
 void shoal_close(shoal_arena *arena);
+/* The same at the end of the process, but what is mapped stays mapped until then: nobody may call anything more, but reading what was
+ * pinned does not crash. With `filling` somebody may still write to a draft: the pins stay, too, until the process has ended. */
+void shoal_quit(shoal_arena *arena, bool filling);
 
 /* A fork, in three parts. Before it, the child's own open file is made, with a claim: so the child counts as a user from
- * its first instant on. After it, the parent lets go of that file, whether the fork worked or not. The child gives up the parent's
+ * its first instant on; and if this process has views, pins of its own for them. After it, the parent lets go of that file, whether the fork worked or not. The child gives up the parent's
  * place, and takes one of its own at the next call. The first two may be left out: then the child counts from shoal_after_fork on. */
 void shoal_before_fork(shoal_arena *arena);
 void shoal_after_fork_in_parent(shoal_arena *arena);
@@ -297,17 +302,46 @@ shoal_status shoal_keys(shoal_arena *, const shoal_namespace *, uint32_t shard, 
 typedef struct shoal_pin {
     const uint8_t *data;    /* the value's bytes, stable until shoal_unpin */
     shoal_meta meta;
-    uint64_t block;         /* private to the core, as is the next line */
-    uint32_t shard, record;
+    uint64_t block, word;   /* private to the core, as is the next line */
+    uint32_t record;
 } shoal_pin;
 
 /* Pin the entry's bytes. Only values that lie in a page run of their own can be pinned: INVALID otherwise (read
  * them with shoal_get). READ_ONLY through a read-only mapping. MISS, STALE, BUSY, INTERRUPTED, FULL_PINS. */
 shoal_status shoal_pin_take(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
                             shoal_pin *out, int64_t wait);
+/* The same for somebody who keeps it: a child that is forked meanwhile (shoal_before_fork) holds a pin of its own, which
+ * shoal_unpin drops there. Counted as a hit or a miss. */
+shoal_status shoal_view_take(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
+                             shoal_pin *out, int64_t wait);
 /* Never fails for the caller. If a stopped process keeps the lock, the bytes stay pinned until a
  * later call of this process can drop the pin. */
 void shoal_unpin(shoal_arena *, shoal_pin *pin);
+/* The same if the lock is free; false: nothing has changed. */
+bool shoal_unpin_at_once(shoal_arena *, shoal_pin *pin);
+
+/* ------------------------------------------------------------------ draft
+ *
+ * A value that its writer fills in place: memory of the arena that nobody reaches, then an entry like any other. The writer has it
+ * pinned as a view, before and after; shoal_unpin(&draft.pin) discards a draft, and ends the view of one that was published. Should
+ * the process die, its draft goes. */
+typedef struct shoal_draft {
+    uint8_t *data;          /* the value's bytes, at a multiple of 64; what they hold at first is anybody's guess */
+    size_t size;
+    shoal_pin pin;
+    uint64_t owner;         /* private to the core, as is the next line */
+    uint32_t flags;
+} shoal_draft;
+
+/* Only for values that lie in a page run of their own: INVALID otherwise. Makes room as shoal_put does. STALE, BUSY, INTERRUPTED,
+ * FULL_*, READ_ONLY. */
+shoal_status shoal_draft_begin(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size, size_t size,
+                               shoal_draft *out, int64_t wait);
+/* Publish it under the key that it was begun for. Of `args` condition, version, ttl and old count. Statuses of shoal_put; anything but OK
+ * leaves the draft as it was. INVALID: it was published or discarded before, or belongs to the parent of this forked process, or the namespace
+ * was made anew and has no place for it: put its bytes instead. */
+shoal_status shoal_draft_publish(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
+                                 shoal_draft *draft, const shoal_put_args *args, uint64_t *version, int64_t wait);
 
 /* ------------------------------------------------------------------ whole */
 

@@ -58,6 +58,39 @@ static const char *own_key(unsigned worker, unsigned k)
 
 /* ---- a worker */
 
+enum { VIEWS = 900 }; /* more than the records in its slot */
+static shoal_pin held[VIEWS];
+
+/* A view stays for a while, whatever becomes of its key. */
+static void hold_view(const shoal_namespace *ns, const char *key, uint64_t r)
+{
+    shoal_pin *pin = &held[r % VIEWS];
+    if (pin->block) {
+        REQUIRE_CHILD(whole(pin->data, pin->meta.size));
+        shoal_unpin(arena, pin);
+    }
+    shoal_status status = shoal_view_take(arena, ns, key, strlen(key), pin, WAIT);
+    REQUIRE_CHILD(status == SHOAL_OK || status == SHOAL_MISS || status == SHOAL_INVALID || refused(status));
+    if (status != SHOAL_OK)
+        pin->block = 0;
+}
+
+static shoal_status put_draft(const shoal_namespace *ns, const char *key, uint64_t seed)
+{
+    size_t size = size_of(seed);
+    shoal_draft draft;
+    shoal_put_args args = {.ttl = SHOAL_TTL_DEFAULT};
+    shoal_status status = shoal_draft_begin(arena, ns, key, strlen(key), size, &draft, WAIT);
+    if (status != SHOAL_OK)
+        return status;
+    memcpy(draft.data, &seed, 8);
+    pattern_fill(draft.data + 8, seed, size - 8);
+    if (seed & 1ull << 40)
+        status = shoal_draft_publish(arena, ns, key, strlen(key), &draft, &args, NULL, WAIT);
+    shoal_unpin(arena, &draft.pin);
+    return status;
+}
+
 static void change_own(unsigned me, uint64_t r, uint8_t *value)
 {
     unsigned k = (unsigned)((r >> 32) % OWN);
@@ -117,8 +150,14 @@ static void use_shared(uint64_t r, uint8_t *value)
             REQUIRE_CHILD(whole(pin.data, pin.meta.size));
             shoal_unpin(arena, &pin);
         }
+        for (unsigned i = 0; i < 30; i++)
+            hold_view(ns, key, r >> 28 ^ i);
         break;
     }
+    case 6:
+        status = put_draft(ns, key, r >> 24 & ~(uint64_t)31);
+        REQUIRE_CHILD(status == SHOAL_OK || status == SHOAL_INVALID || refused(status) || status == SHOAL_FULL_KEYS);
+        break;
     default:
         status = shoal_get(arena, ns, key, strlen(key), value, 0, VALUE_MAX, &meta, WAIT);
         REQUIRE_CHILD(status == SHOAL_MISS || (status == SHOAL_OK && whole(value, meta.size)));

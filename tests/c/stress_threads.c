@@ -7,7 +7,7 @@
 
 #include "fixture.h"
 
-enum { THREADS = 4, KEYS = 120, COUNTERS = 3 };
+enum { THREADS = 4, KEYS = 120, COUNTERS = 3, VIEWS = 250 }; /* so that all views are more than a slot has records */
 
 static shoal_arena *arena, *reader;
 static shoal_namespace spaces[4]; /* plain, limited, cache, timed */
@@ -40,11 +40,45 @@ typedef struct worker {
     unsigned number;
     uint64_t seed;
     uint8_t *value;
+    shoal_pin held[VIEWS];
 } worker;
+
+static bool draft_key(const shoal_namespace *ns, const char *key, size_t length, uint64_t r, size_t size)
+{
+    shoal_draft draft;
+    shoal_put_args args = {.ttl = SHOAL_TTL_DEFAULT};
+    shoal_status status = shoal_draft_begin(arena, ns, key, length, size, &draft, WAIT);
+    HOLDS(is_one_of(status, SHOAL_OK, SHOAL_FULL_ARENA, SHOAL_FULL_ARENA));
+    if (status != SHOAL_OK)
+        return true;
+    memcpy(draft.data, &r, 8);
+    pattern_fill(draft.data + 8, r, size - 8);
+    status = r & 512 ? shoal_draft_publish(arena, ns, key, length, &draft, &args, NULL, WAIT) : SHOAL_OK;
+    HOLDS(is_one_of(status, SHOAL_OK, SHOAL_FULL_ARENA, SHOAL_FULL_KEYS));
+    HOLDS(value_whole(draft.data, size));
+    shoal_unpin(arena, &draft.pin);
+    return true;
+}
+
+/* A view stays for a while, whatever becomes of its key. */
+static bool hold_view(worker *w, const shoal_namespace *ns, const char *key, size_t length, uint64_t r)
+{
+    shoal_pin *pin = &w->held[r % VIEWS];
+    HOLDS(pin->block == 0 || value_whole(pin->data, pin->meta.size));
+    if (r & 1 || !shoal_unpin_at_once(arena, pin))
+        shoal_unpin(arena, pin);
+    shoal_status status = shoal_view_take(arena, ns, key, length, pin, WAIT);
+    HOLDS(is_one_of(status, SHOAL_OK, SHOAL_MISS, SHOAL_INVALID) || status == SHOAL_FULL_PINS);
+    if (status != SHOAL_OK)
+        pin->block = 0;
+    return true;
+}
 
 static bool write_key(worker *w, const shoal_namespace *ns, const char *key, size_t length, uint64_t r)
 {
     size_t size = value_size(r);
+    if (size > 40000 && r & 256)
+        return draft_key(ns, key, length, r, size);
     memcpy(w->value, &r, 8);
     pattern_fill(w->value + 8, r, size - 8);
     shoal_bytes old = {0};
@@ -72,6 +106,8 @@ static bool read_key(worker *w, const shoal_namespace *ns, const char *key, size
     if (status == SHOAL_OK) {
         HOLDS(value_whole(pin.data, pin.meta.size));
         shoal_unpin(arena, &pin);
+        for (unsigned i = 0; i < 20; i++)
+            HOLDS(hold_view(w, ns, key, length, r >> 8 ^ i));
     }
     return true;
 }
@@ -182,7 +218,7 @@ static uint64_t run_seed = 1;
 static void threads_agree(void)
 {
     pthread_t threads[THREADS];
-    worker workers[THREADS];
+    static worker workers[THREADS];
     arena = arena_new("threads", 48 * MIB);
     reader = arena_attach("threads", 'r');
     spaces[0] = ns_default(arena);
@@ -197,6 +233,8 @@ static void threads_agree(void)
     for (unsigned i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
         free(workers[i].value);
+        for (unsigned k = 0; k < VIEWS; k++)
+            shoal_unpin(arena, &workers[i].held[k]);
     }
     uint64_t number = 0, total = 0;
     for (unsigned c = 0; c < COUNTERS; c++) {

@@ -106,6 +106,34 @@ static void pin_delete_unpin(shoal_arena *a, const shoal_namespace *ns)
 }
 static void deleting_what_is_pinned(void) { walk(&(scenario){put_large_old, pin_delete_unpin, large_old_or_absent}); }
 
+static void draft_and_publish(shoal_arena *a, const shoal_namespace *ns)
+{
+    shoal_draft d;
+    if (shoal_draft_begin(a, ns, "key", 3, LARGE + 5000, &d, WAIT) != SHOAL_OK)
+        return;
+    memcpy(d.data, large_new, LARGE + 5000);
+    shoal_put_args args = {.ttl = SHOAL_TTL_NEVER};
+    shoal_draft_publish(a, ns, "key", 3, &d, &args, NULL, WAIT);
+    shoal_unpin(a, &d.pin);
+}
+static void publishing_a_draft(void) { walk(&(scenario){put_large_old, draft_and_publish, large_old_or_new}); }
+
+/* The records in the slot count as taken: the pin needs a segment, which goes when the process leaves. */
+static void pin_in_a_new_segment(shoal_arena *a, const shoal_namespace *ns)
+{
+    shoal_pin pin;
+    a->pins.end = a->pins.room = PIN_RECORDS;
+    if (shoal_pin_take(a, ns, "key", 3, &pin, WAIT) == SHOAL_OK)
+        shoal_unpin(a, &pin);
+    process_leave(a);
+}
+static void large_old(shoal_arena *a, const shoal_namespace *ns, bool done)
+{
+    (void)done;
+    CHECK_STATUS(get_pattern(a, ns, "key", 1, LARGE), SHOAL_OK);
+}
+static void growing_the_pin_records(void) { walk(&(scenario){put_large_old, pin_in_a_new_segment, large_old}); }
+
 /* ---- numbers and times */
 
 static void put_number(shoal_arena *a, const shoal_namespace *ns) { CHECK_STATUS(put(a, ns, "key", "\x05"), SHOAL_OK); }
@@ -249,6 +277,8 @@ static int tests(void)
     RUN(replacing_a_large_value);
     RUN(deleting_a_large_value);
     RUN(deleting_what_is_pinned);
+    RUN(publishing_a_draft);
+    RUN(growing_the_pin_records);
     RUN(counting);
     RUN(touching);
     RUN(sweeping);

@@ -21,12 +21,14 @@ static void give(shoal_arena *a, uint64_t page)
     pages_unlock(a);
 }
 
-/* A large run as an unfinished writer holds it, so that the verifier accepts it: an orphan with a pin. */
+/* A large run that the verifier accepts: an orphan that waits to be freed. */
 static shoal_status take_held(shoal_arena *a, uint64_t count, uint64_t *page)
 {
     shoal_status status = take(a, count, PAGE_LARGE, page);
-    if (status == SHOAL_OK)
-        a->map[*page].aux = PAGE_ORPHAN | 1;
+    if (status == SHOAL_OK) {
+        a->map[*page].aux = PAGE_ORPHAN;
+        a->shards[0].limbo = 1;
+    }
     return status;
 }
 

@@ -85,25 +85,99 @@ static void what_cannot_be_pinned_says_so(void)
     ARENA_END(a);
 }
 
-static void pins_are_counted_out_and_writes_say_so(void)
+#define MANY 5000u
+
+/* More than fit into the slot: segments of the arena hold the rest. */
+static void thousands_of_pins_at_once(void)
 {
-    shoal_arena *a = arena_new("out", 4 * MIB);
+    shoal_arena *a = arena_new("many", 4 * MIB), *b = arena_attach("many", 'w');
     shoal_namespace ns = ns_default(a);
-    static shoal_pin pins[PIN_RECORDS];
-    shoal_pin more;
+    static shoal_pin pins[MANY];
+    REQUIRE(put_pattern(a, &ns, "key", 1, LARGE, false) == SHOAL_OK);
+    uint64_t used = stats_of(a).used;
+    for (uint32_t i = 0; i < MANY; i++)
+        REQUIRE(pin(b, &ns, "key", &pins[i]) == SHOAL_OK);
+    page_entry *run = &a->map[page_of(a, (pins[0].word & REF_MASK) << REF_SHIFT)];
+    CHECK_EQ((uint32_t)run->aux, MANY);
+    CHECK_EQ(stats_of(a).pinned_bytes, (LARGE + PAGE_SIZE - 1) & ~(size_t)(PAGE_SIZE - 1));
+    CHECK_EQ((stats_of(a).used - used) >> PAGE_SHIFT, 1u + 2 + 4 + 8);
+    CHECK_SOUND(a);
+    for (uint32_t i = 0; i < MANY; i += 2)
+        shoal_unpin(b, &pins[i]);
+    CHECK_EQ((uint32_t)run->aux, MANY / 2);
+    CHECK_SOUND(a);
+    for (uint32_t i = 0; i < MANY; i += 2) { /* free numbers first: nothing grows */
+        REQUIRE(pin(b, &ns, "key", &pins[i]) == SHOAL_OK);
+        CHECK(pins[i].record < MANY);
+    }
+    a->map[page_of(a, (pins[0].word & REF_MASK) << REF_SHIFT)].aux = 0;
+    a->shards[0].lock.word = LOCK_OWNER_MASK; /* recovery finds them all */
+    CHECK_STATUS(put(a, &ns, "x", "y"), SHOAL_OK);
+    CHECK_EQ((uint32_t)run->aux, MANY);
+    CHECK_STATUS(del(a, &ns, "key"), SHOAL_OK);
+    CHECK(pattern_holds(pins[MANY - 1].data, 1, LARGE));
+    for (uint32_t i = 0; i < MANY - 1; i++)
+        shoal_unpin(b, &pins[(i * 7919u) % (MANY - 1)]);
+    CHECK(pattern_holds(pins[MANY - 1].data, 1, LARGE));
+    shoal_close(b); /* gives the segments back */
+    CHECK_EQ(stats_of(a).pinned_bytes, 0u);
+    CHECK(stats_of(a).used < used);
+    ARENA_END(a);
+}
+
+/* No page for more records: a pin says so, a write makes room first. */
+static void records_need_room(void)
+{
+    shoal_arena *a = arena_new("room", MIB);
+    shoal_namespace ns = ns_open(a, "sieve", 0, 0, SHOAL_EVICT_SIEVE);
+    static shoal_pin pins[PIN_RECORDS + 1];
     REQUIRE(put_pattern(a, &ns, "key", 1, LARGE, false) == SHOAL_OK);
     for (uint32_t i = 0; i < PIN_RECORDS; i++)
         REQUIRE(pin(a, &ns, "key", &pins[i]) == SHOAL_OK);
-    CHECK_STATUS(pin(a, &ns, "key", &more), SHOAL_FULL_PINS);
-    CHECK_STATUS(put_pattern(a, &ns, "other", 1, LARGE, false), SHOAL_FULL_PINS);
-    CHECK_STATUS(put(a, &ns, "small", "value"), SHOAL_OK);
-    CHECK_STATUS(get_pattern(a, &ns, "key", 1, LARGE), SHOAL_OK);
-    CHECK_SOUND(a);
-    shoal_unpin(a, &pins[100]);
-    CHECK_STATUS(put_pattern(a, &ns, "other", 1, LARGE, false), SHOAL_OK);
+    uint64_t page;
+    waiting w = {.wait = WAIT};
+    while (pages_take(a, 1, PAGE_LARGE, 0, &page, &w) == SHOAL_OK) /* nobody's, so the verifier would say */
+        a->map[page].aux = PAGE_ORPHAN;
+    CHECK_STATUS(pin(a, &ns, "key", &pins[PIN_RECORDS]), SHOAL_FULL_PINS);
+    a->shards[0].lock.word = LOCK_OWNER_MASK; /* recovery frees them */
+    for (unsigned i = 0; stats_of(a).evicted == 0; i++) /* full, with entries that may go */
+        REQUIRE(put_pattern(a, &ns, numbered("k", i), i, 3000, false) == SHOAL_OK);
+    while (pages_take(a, 1, PAGE_LARGE, 0, &page, &w) == SHOAL_OK)
+        a->map[page].aux = PAGE_ORPHAN;
+    CHECK_STATUS(put_pattern(a, &ns, "large", 2, LARGE, false), SHOAL_OK);
+    CHECK_STATUS(get_pattern(a, &ns, "large", 2, LARGE), SHOAL_OK);
     for (uint32_t i = 0; i < PIN_RECORDS; i++)
-        if (i != 100)
-            shoal_unpin(a, &pins[i]);
+        shoal_unpin(a, &pins[i]);
+    a->shards[0].lock.word = LOCK_OWNER_MASK;
+    CHECK_STATUS(put(a, &ns, "x", "y"), SHOAL_OK);
+    ARENA_END(a);
+}
+
+/* The lock of a pin's shard is held by somebody stopped: the pin goes later. */
+static void a_pin_that_waits_for_a_lock_goes_later(void)
+{
+    shoal_arena *a = arena_new("later", 4 * MIB), *b = arena_attach("later", 'w');
+    shoal_namespace ns = ns_default(a);
+    shoal_pin p, q, again;
+    REQUIRE(put_pattern(a, &ns, "key", 1, LARGE, false) == SHOAL_OK);
+    REQUIRE(pin(a, &ns, "key", &p) == SHOAL_OK);
+    REQUIRE(pin(a, &ns, "key", &q) == SHOAL_OK);
+    again = p;
+    page_entry *run = &a->map[page_of(a, (p.word & REF_MASK) << REF_SHIFT)];
+    a->shards[0].lock.word = b->lock_word;
+    CHECK(!shoal_unpin_at_once(a, &q));
+    shoal_unpin(a, &p);
+    shoal_unpin(a, &again); /* once more does no harm */
+    CHECK_EQ(a->pins.left_count, 1u);
+    CHECK_EQ((uint32_t)run->aux, 2u);
+    a->shards[0].lock.word = 0;
+    CHECK(pattern_holds(q.data, 1, LARGE));
+    CHECK_STATUS(put_pattern(a, &ns, "other", 1, LARGE, false), SHOAL_OK);
+    CHECK_EQ(a->pins.left_count, 0u);
+    CHECK_EQ((uint32_t)run->aux, 1u);
+    CHECK(shoal_unpin_at_once(a, &q));
+    CHECK_EQ((uint32_t)run->aux, 0u);
+    shoal_close(b);
     ARENA_END(a);
 }
 
@@ -203,8 +277,7 @@ static void a_childs_copy_of_a_pin_is_the_parents(void)
     ARENA_END(a);
 }
 
-/* Dies between taking a record and saying whose it is: with a stale shard number in it. */
-static void a_half_made_record_harms_nobody(void)
+static void damaged_records_harm_nobody(void)
 {
     shoal_arena *a = arena_new("half", 64 * MIB);
     shoal_namespace ns = ns_default(a);
@@ -216,12 +289,12 @@ static void a_half_made_record_harms_nobody(void)
     if (pid == 0) {
         shoal_after_fork(a);
         REQUIRE_CHILD(process_ready(a) == SHOAL_OK);
-        a->me->pins[3].block = ~0ull;
-        a->me->pins[3].shard = p.shard;
-        a->me->pins[4].block = p.block & REF_MASK;
-        a->me->pins[4].shard = (p.shard + 1) % shoal_shards(a);
-        a->me->pins[5].block = 1;
-        a->me->pins[5].shard = 99999;
+        a->me->pins[3] = ~0ull;
+        a->me->pins[4] = pin_word(p.word & REF_MASK, (pin_shard(p.word) + 1) % shoal_shards(a), false);
+        a->me->pins[5] = pin_word(1, 255, true);
+        a->me->pins[6] = PIN_VIEW | PIN_LEFT;
+        a->me->pin_segments[0] = 1;
+        a->me->pin_segments[3] = ~0u;
         _exit(0);
     }
     CHECK(child_ok(pid));
@@ -237,12 +310,14 @@ static int tests(void)
     RUN(pinned_bytes_outlive_overwrite_and_delete);
     RUN(several_pins_of_one_value_count);
     RUN(what_cannot_be_pinned_says_so);
-    RUN(pins_are_counted_out_and_writes_say_so);
+    RUN(thousands_of_pins_at_once);
+    RUN(records_need_room);
+    RUN(a_pin_that_waits_for_a_lock_goes_later);
     RUN(leaving_drops_the_pins);
     RUN(a_dead_processs_pins_are_reaped);
     RUN(recovery_keeps_the_pins_of_the_living);
     RUN(a_childs_copy_of_a_pin_is_the_parents);
-    RUN(a_half_made_record_harms_nobody);
+    RUN(damaged_records_harm_nobody);
     return check_report();
 }
 
