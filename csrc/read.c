@@ -216,28 +216,25 @@ static shoal_status read_entry(shoal_arena *a, const shoal_namespace *ns, reques
  * what is read below them is what they held at the instant when they were removed, and after that nothing: as if this read had come before. */
 static shoal_status follow(shoal_arena *a, const shoal_namespace *tree, const void *names, size_t size, lookup *out, int64_t wait)
 {
-    path p = {names, size};
-    shoal_base *base = tree->base;
-    uint64_t parent = 0, epoch = 0;
-    bool lasting = true;
+    const path whole = {names, size};
+    shoal_way at = {0};
     if (tree->id >= NAMESPACE_MAX)
         return SHOAL_INVALID;
-    if (base_holds(a, tree, size)) {
-        parent = base->object;
-        p = (path){p.names + base->prefix + 1, size - base->prefix - 1};
-        base = NULL;
-    }
+    size_t skip = base_knows(a, tree->base, &whole, &at);
+    path p = {whole.names + skip, size - skip};
+    uint64_t epoch = skip ? tree->base->epoch : 0;
+    bool lasting = true;
     if (!path_valid(p.names, p.size))
         return SHOAL_INVALID;
-    for (size_t at = 0;;) {
+    for (;;) {
         size_t name = path_name(&p);
-        *out = field_lookup(a, tree, parent, p.names, name);
+        *out = field_lookup(a, tree, at.object, p.names, name);
         p = path_after(&p, name);
         if (p.size == 0)
             return SHOAL_OK;
-        if (at == 0)
+        if (skip == 0)
             epoch = load_acquire(&a->shards[out->shard_index].epoch); /* before anything is read that it vouches for */
-        at += name + 1;
+        skip += name + 1;
         shoal_meta meta;
         request r = {.key = *out, .meta = &meta};
         shoal_status status = read_entry(a, tree, &r, wait);
@@ -245,10 +242,10 @@ static shoal_status follow(shoal_arena *a, const shoal_namespace *tree, const vo
             return status;
         if (!meta.object)
             return SHOAL_MISS;
-        parent = object_id(meta.version, out->shard_index);
+        at = (shoal_way){.object = object_id(meta.version, out->shard_index)};
         lasting &= meta.expires_ns == 0;
-        if (base && lasting && at == base->prefix + 1u)
-            *base = (shoal_base){.prefix = base->prefix, .shard = out->shard_index, .object = parent, .epoch = epoch};
+        if (lasting)
+            base_learn(tree->base, &whole, skip - 1, out->shard_index, epoch, at);
     }
 }
 

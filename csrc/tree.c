@@ -10,43 +10,29 @@
 
 uint32_t tree_shard(const shoal_arena *a, const shoal_namespace *tree, const path *p)
 {
-    if (base_holds(a, tree, p->size))
+    shoal_way to;
+    if (base_knows(a, tree->base, p, &to))
         return tree->base->shard;
     return field_lookup(a, tree, 0, p->names, path_name(p)).shard_index;
 }
 
-/* Remember the object that `names` leads to. One that may expire is not: nothing tells when it has. */
-static void remember(shoal_arena *a, const shoal_namespace *tree, const path *from, const path *after, const place *p, bool lasting)
-{
-    shoal_base *base = tree->base;
-    if (!base || base->prefix == 0 || !lasting)
-        return;
-    size_t prefix = after->size ? from->size - after->size - 1 : from->size;
-    if (prefix != base->prefix)
-        return;
-    uint32_t s = base->shard;
-    base->object = object_id(p->e.version, s);
-    base->ref = p->ref;
-    base->epoch = load_relaxed(&a->shards[s].epoch);
-}
-
 shoal_status tree_walk(shoal_arena *a, const shoal_namespace *tree, const path *p, uint32_t shard_index, trail *t, waiting *w)
 {
-    uint64_t parent = 0;
-    bool lasting = true;
-    t->rest = *p;
-    t->object = 0;
-    if (base_holds(a, tree, p->size) && tree->base->ref && tree->base->shard == shard_index) {
-        parent = tree->base->object;
-        t->object = tree->base->ref;
-        t->rest = (path){p->names + tree->base->prefix + 1, p->size - tree->base->prefix - 1};
-    } else if (tree->base) {
-        *tree->base = (shoal_base){.prefix = tree->base->prefix, .shard = shard_index};
+    shoal_way at = {0};
+    size_t skip = base_knows(a, tree->base, p, &at);
+    if (at.ref == 0) { /* unknown, or learnt by a reader, who does not see where it lies */
+        skip = 0;
+        at.object = 0;
     }
+    const size_t known = skip;
+    const uint64_t epoch = load_relaxed(&a->shards[shard_index].epoch);
+    bool lasting = true;
+    t->rest = (path){p->names + skip, p->size - skip};
     for (;;) {
         size_t name = path_name(&t->rest);
-        t->key = field_lookup(a, tree, parent, t->rest.names, name);
+        t->key = field_lookup(a, tree, at.object, t->rest.names, name);
         t->rest = path_after(&t->rest, name);
+        t->object = at.ref;
         shoal_status status = table_find(a, &t->key, &t->at);
         t->found = status == SHOAL_OK;
         if (t->found && unlikely(entry_expired(t->at.b, &t->at.e))) {
@@ -57,14 +43,13 @@ shoal_status tree_walk(shoal_arena *a, const shoal_namespace *tree, const path *
         }
         if (status != SHOAL_OK && status != SHOAL_MISS)
             return status;
-        if (!t->found || !(t->at.e.flags & BLOCK_OBJECT))
+        if (!t->found || t->rest.size == 0 || !(t->at.e.flags & BLOCK_OBJECT))
             return SHOAL_OK;
         lasting &= load_relaxed(entry_expires(t->at.b)) == 0;
-        remember(a, tree, p, &t->rest, &t->at, lasting);
-        if (t->rest.size == 0)
-            return SHOAL_OK;
-        parent = object_id(t->at.e.version, shard_index);
-        t->object = t->at.ref;
+        at = (shoal_way){object_id(t->at.e.version, shard_index), t->at.ref};
+        skip += name + 1;
+        if (lasting && skip > known)
+            base_learn(tree->base, p, skip - 1, shard_index, epoch, at);
     }
 }
 

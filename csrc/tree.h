@@ -18,11 +18,36 @@ uint32_t tree_shard(const shoal_arena *a, const shoal_namespace *tree, const pat
 /* Under the shard's lock. What has expired is removed on the way. OK, BUSY, CORRUPT. */
 shoal_status tree_walk(shoal_arena *a, const shoal_namespace *tree, const path *p, uint32_t shard_index, trail *out, waiting *w);
 
-/* Does the cache still hold? */
-static inline bool base_holds(const shoal_arena *a, const shoal_namespace *tree, size_t path_size)
+/* What of a path the cache knows: how many bytes to skip, 0 = nothing, and the object that they lead to. */
+static inline size_t base_knows(const shoal_arena *a, const shoal_base *base, const path *p, shoal_way *to)
 {
-    const shoal_base *base = tree->base;
-    return base && base->object && base->prefix < path_size && load_acquire(&a->shards[base->shard & (a->nshards - 1)].epoch) == base->epoch;
+    if (!base || load_acquire(&a->shards[base->shard & (a->nshards - 1)].epoch) != base->epoch)
+        return 0;
+    size_t size = base->last_size;
+    if (size && size < p->size && p->names[size] == SHOAL_PATH_SEPARATOR && memcmp(p->names, base->last_names, size) == 0) {
+        *to = base->last;
+        return size + 1;
+    }
+    if (!base->begin.object || base->prefix >= p->size)
+        return 0;
+    *to = base->begin;
+    return base->prefix + 1u;
+}
+/* Keep what the first `size` bytes of a path led to; `epoch` is from before it was looked up. Nothing on that way may ever expire: no
+ * epoch tells when it does. */
+static inline void base_learn(shoal_base *base, const path *p, size_t size, uint32_t shard_index, uint64_t epoch, shoal_way to)
+{
+    if (!base)
+        return;
+    if (base->epoch != epoch || base->shard != shard_index)
+        *base = (shoal_base){.prefix = base->prefix, .shard = shard_index, .epoch = epoch};
+    if (size == base->prefix) {
+        base->begin = to;
+    } else if (size > base->prefix && size <= sizeof base->last_names) {
+        base->last = to;
+        base->last_size = (uint32_t)size;
+        memcpy(base->last_names, p->names, size);
+    }
 }
 
 /* What an operation is about, in any kind of namespace: its shard is known before the lock, its place under it. */

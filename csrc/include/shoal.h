@@ -145,11 +145,17 @@ const char *shoal_detail(const shoal_arena *arena); /* what the last SHOAL_CORRU
 
 /* -------------------------------------------------------------- namespace */
 
-/* The object that the first `prefix` bytes of a path lead to, as it was found last. Kept by the core and begun by the caller with zeros
- * and `prefix`; a cache, so that paths through one object need not be looked up from the top. Of one thread at a time. */
+/* A cache, so that paths need not be looked up from the top each time: the object that the first `prefix` bytes of every path lead to, and
+ * the one that the last path led to the last name of. Begun by the caller with zeros and `prefix`, kept by the core. Of one thread at a time. */
+typedef struct shoal_way {
+    uint64_t object, ref;
+} shoal_way;
 typedef struct shoal_base {
     uint32_t prefix, shard;
-    uint64_t object, ref, epoch;
+    uint64_t epoch;
+    shoal_way begin, last;
+    uint32_t last_size;
+    uint8_t last_names[108];
 } shoal_base;
 
 typedef struct shoal_namespace {

@@ -32,6 +32,8 @@ from cpython.float cimport PyFloat_AS_DOUBLE
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.pythread cimport PyThread_get_thread_ident
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_SET_ITEM
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset, strlen
@@ -61,6 +63,7 @@ cdef extern from "Python.h":
     object PyFloat_FromDouble(double f)
     long long PyLong_AsLongLongAndOverflow(object i, int *overflow) except? -1
     PyTypeObject *Py_TYPE(object)
+    object PyType_GenericAlloc(PyTypeObject *kind, Py_ssize_t items)
     int PyErr_CheckSignals()  # what it raises stays pending: it is not for Cython to report
 
 cdef enum:

@@ -170,14 +170,14 @@ static void a_cached_way(void)
     shoal_base base = {.prefix = 3};
     tree.base = &base;
     CHECK_TEXT(get(a, &tree, "x.o.v"), "(miss)");
-    CHECK_EQ(base.object, 0u);
+    CHECK_EQ(base.begin.object, 0u);
     CHECK_STATUS(set(a, &tree, "x.o.v", "1"), SHOAL_OK);
     CHECK_TEXT(get(a, &tree, "x.o.v"), "1");
-    CHECK(base.object != 0);
-    uint64_t first = base.object;
+    CHECK(base.begin.object != 0);
+    uint64_t first = base.begin.object;
     CHECK_STATUS(set(a, &tree, "x.o.w", "2"), SHOAL_OK); /* begins at the cached object, and links to it */
     CHECK_STATUS(set(a, &tree, "x.o.deep.er", "3"), SHOAL_OK);
-    CHECK_EQ(base.object, first);
+    CHECK_EQ(base.begin.object, first);
     CHECK_TEXT(fields(a, &plain, "x.o"), "deep/ v w");
     CHECK_SOUND(a);
     CHECK_STATUS(drop(b, &others, "x"), SHOAL_OK); /* by somebody else, further up */
@@ -185,7 +185,7 @@ static void a_cached_way(void)
     CHECK_STATUS(drop(a, &tree, "x.o.v"), SHOAL_MISS);
     CHECK_STATUS(set(b, &others, "x.o.v", "new"), SHOAL_OK);
     CHECK_TEXT(get(a, &tree, "x.o.v"), "new");
-    CHECK(base.object != first);
+    CHECK(base.begin.object != first);
     CHECK_STATUS(replace(b, &others, "x.o", "value"), SHOAL_OK);
     CHECK_TEXT(get(a, &tree, "x.o.v"), "(miss)");
     CHECK_STATUS(set(a, &tree, "x.o.v", "1"), SHOAL_NOT_OBJECT);

@@ -1,19 +1,36 @@
 # Fields of a tree, by paths.
 
 cdef object _split = None
-cdef object _new_ref = None     # MemoryRef, made from a tuple of its fields
+cdef object _MemoryRef = None   # a named tuple of five fields
 cdef object _join = None
 
 
 cdef int _load_paths() except -1:
-    global _split, _join, _new_ref
+    global _split, _join, _MemoryRef
     from shoal.memory.path import join, split
     from shoal.memory.ref import MemoryRef
 
-    _new_ref = MemoryRef
+    _MemoryRef = MemoryRef
     _join = join
     _split = split
     return 0
+
+
+cdef object _make_ref(str path, str namespace, uint64_t version, object expires, str kind):
+    # A named tuple by its class is four times as slow as its memory.
+    cdef object ref = PyType_GenericAlloc(<PyTypeObject *>_MemoryRef, 5)
+    cdef object number = PyLong_FromUnsignedLongLong(version)
+    Py_INCREF(path)
+    Py_INCREF(namespace)
+    Py_INCREF(number)
+    Py_INCREF(expires)
+    Py_INCREF(kind)
+    PyTuple_SET_ITEM(ref, 0, path)
+    PyTuple_SET_ITEM(ref, 1, namespace)
+    PyTuple_SET_ITEM(ref, 2, number)
+    PyTuple_SET_ITEM(ref, 3, expires)
+    PyTuple_SET_ITEM(ref, 4, kind)
+    return ref
 
 
 cdef class Fields(Entries):
@@ -28,6 +45,11 @@ cdef class Fields(Entries):
     cdef Handle _home               # the store
     cdef str _text                  # the names as a path, and a dot if there are any
     cdef shoal_base _base
+    # The path that was used last, packed, and from the root on: programs use the same few literals all the time.
+    cdef object _last
+    cdef object _last_text
+    cdef size_t _last_size
+    cdef uint8_t _last_packed[PATH]
 
     def _settle(self, Handle home not None, str kind not None, tuple names not None):
         """Become the handle of this place; once per handle. The names have been checked."""
@@ -58,6 +80,11 @@ cdef class Fields(Entries):
         cdef uint8_t *to = c.path
         cdef uint8_t byte
         self._arena = self._home._arena
+        if path is self._last:
+            memcpy(c.path, self._last_packed, self._last_size)
+            c.key = c.path
+            c.key_size = self._last_size
+            return None
         if PyUnicode_Check(path):
             if PyUnicode_IS_COMPACT_ASCII(path):
                 text = <const char *>PyUnicode_DATA(path)
@@ -93,6 +120,11 @@ cdef class Fields(Entries):
         if depth > SHOAL_DEPTH_MAX or c.key_size > SHOAL_KEY_MAX:
             _split(path, self._names)
             raise InvalidKey("a path that is too long", key=path)
+        if owner is None and type(path) is str:
+            memcpy(self._last_packed, to, c.key_size)
+            self._last_size = c.key_size
+            self._last = path
+            self._last_text = None
         return owner
 
     @cython.final
@@ -252,7 +284,13 @@ cdef class Fields(Entries):
         expires = None
         if c.expires:
             expires = (shoal_clock_wall_us() + (c.expires - shoal_clock_mono_ns()) // 1000) / 1e6
-        return tuple.__new__(_new_ref, (self._text + path, self._namespace, c.version, expires, self.kind))
+        if path is not self._last:
+            text = self._absolute(path)
+        elif self._last_text is None:
+            text = self._last_text = self._absolute(path)
+        else:
+            text = self._last_text
+        return _make_ref(text, self._namespace, c.version, expires, self.kind)
 
     def _set_encoded(self, path, bytes data not None, ttl, *, bint overwrite=False) -> int:
         """As `set`, with a value that is encoded already; the result is the version."""
