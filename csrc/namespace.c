@@ -1,6 +1,7 @@
 #include "namespace.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "os.h"
 #include "process.h"
@@ -200,7 +201,25 @@ shoal_status shoal_runs_open(shoal_arena *a, const shoal_namespace *home, bool c
     return status;
 }
 
-bool namespace_find_runs(shoal_arena *a, shoal_namespace *out) { return find(a, &RUNS, out); }
+bool namespace_drop_runs(shoal_arena *a, uint32_t slot, uint32_t generation, const waiting *w)
+{
+    shoal_namespace runs;
+    char name[32];
+    path p = {(const uint8_t *)name, (size_t)snprintf(name, sizeof name, "%u-%u", slot, generation)};
+    trail t;
+    waiting patience = waiting_inside(w);
+    if (!find(a, &RUNS, &runs))
+        return true;
+    uint32_t s = tree_shard(a, &runs, &p);
+    if (shard_lock(a, s, &patience) != SHOAL_OK)
+        return false;
+    shoal_status status = tree_walk(a, &runs, &p, s, &t, &patience);
+    if (status == SHOAL_OK && t.found)
+        status = entry_remove(a, s, &t.at, &patience);
+    shard_unlock(a, s);
+    tree_tidy(a, s, w);
+    return status == SHOAL_OK;
+}
 
 /* The tree that belongs to `home`; false if it has none. */
 static bool find_tree(shoal_arena *a, const shoal_namespace *home, shoal_namespace *out)

@@ -2,11 +2,11 @@
 #ifndef SHOAL_NAMESPACE_H
 #define SHOAL_NAMESPACE_H
 
-#include "room.h"
+#include "tree.h"
 
 /* The record of "default", id 0, in an arena that nobody else sees yet. */
 shoal_status namespace_first(shoal_arena *a);
-/* The tree of runs, if there is one. */
-bool namespace_find_runs(shoal_arena *a, shoal_namespace *out);
+/* Remove the runs of a process that has left; whether all is done. */
+bool namespace_drop_runs(shoal_arena *a, uint32_t slot, uint32_t generation, const waiting *w);
 
 #endif

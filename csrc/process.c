@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "namespace.h"
 #include "os.h"
 #include "pins.h"
-#include "tree.h"
 
 #define LEAVE_WAIT_NS ((int64_t)100 * 1000 * 1000)
 #define JOIN_WAIT_NS ((int64_t)5 * 1000 * 1000 * 1000)
@@ -104,7 +104,7 @@ shoal_status process_join(shoal_arena *a)
     enter_slot(a, index);
     /* A dead predecessor's pins are ours now; give them back, and remove its runs, under our own identity. */
     pins_drop_all(a, a->me, &(waiting){.wait = LEAVE_WAIT_NS});
-    tree_drop_runs(a, index, (uint32_t)(a->lock_word >> 32) - 1, &(waiting){.wait = LEAVE_WAIT_NS});
+    namespace_drop_runs(a, index, (uint32_t)(a->lock_word >> 32) - 1, &(waiting){.wait = LEAVE_WAIT_NS});
     status = pins_begin(a, false);
     if (status != SHOAL_OK) {
         process_leave(a);
@@ -120,7 +120,7 @@ void process_leave(shoal_arena *a)
         return;
     /* Pins and runs that cannot be dropped now leave the slot in use but unclaimed: to be reaped. */
     uint64_t generation = load_relaxed(&a->me->state) >> 32;
-    bool runs = tree_drop_runs(a, a->slot, (uint32_t)generation, &(waiting){.wait = LEAVE_WAIT_NS});
+    bool runs = namespace_drop_runs(a, a->slot, (uint32_t)generation, &(waiting){.wait = LEAVE_WAIT_NS});
     if (pins_drop_all(a, a->me, &(waiting){.wait = LEAVE_WAIT_NS}) && runs) {
         store_release(&a->me->state, generation << 32 | SLOT_FREE);
     }
@@ -138,7 +138,7 @@ shoal_status process_join_child(shoal_arena *a)
     if (status != SHOAL_OK)
         return status;
     a->fork_slot = index + 1;
-    tree_drop_runs(a, index, (uint32_t)(load_relaxed(&a->slots[index].state) >> 32) - 1, &(waiting){.wait = LEAVE_WAIT_NS, .quiet = true});
+    namespace_drop_runs(a, index, (uint32_t)(load_relaxed(&a->slots[index].state) >> 32) - 1, &(waiting){.wait = LEAVE_WAIT_NS, .quiet = true});
     status = pins_drop_all(a, &a->slots[index], &w) ? pins_copy(a, &a->slots[index], &w) : SHOAL_BUSY;
     if (status != SHOAL_OK)
         process_drop_child(a);
@@ -151,7 +151,7 @@ static void drop_slot(shoal_arena *a, int fd, uint32_t index, const waiting *w)
     /* With the claim nobody else can be the slot's owner, or its reaper: only now does its state stand still. */
     process_slot *slot = &a->slots[index];
     uint64_t state = load_acquire(&slot->state);
-    if ((uint32_t)state == SLOT_USED && tree_drop_runs(a, index, (uint32_t)(state >> 32), w) && pins_drop_all(a, slot, w))
+    if ((uint32_t)state == SLOT_USED && namespace_drop_runs(a, index, (uint32_t)(state >> 32), w) && pins_drop_all(a, slot, w))
         store_release(&slot->state, (state & ~0xFFFFFFFFull) | SLOT_FREE);
     os_unclaim(fd, CLAIM_SLOTS + index);
 }

@@ -1,9 +1,5 @@
 #include "tree.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "namespace.h"
 #include "process.h"
 
 #define BATCH 256 /* entries to remove before the lock is let go once */
@@ -132,24 +128,4 @@ shoal_status tree_clear(shoal_arena *a, const shoal_namespace *tree, uint32_t s,
     }
     tree_tidy(a, s, w);
     return SHOAL_OK;
-}
-
-bool tree_drop_runs(shoal_arena *a, uint32_t slot, uint32_t generation, const waiting *w)
-{
-    shoal_namespace runs;
-    char name[32];
-    path p = {(const uint8_t *)name, (size_t)snprintf(name, sizeof name, "%u-%u", slot, generation)};
-    trail t;
-    waiting patience = waiting_inside(w);
-    if (!namespace_find_runs(a, &runs))
-        return true;
-    uint32_t s = tree_shard(a, &runs, &p);
-    if (shard_lock(a, s, &patience) != SHOAL_OK)
-        return false;
-    shoal_status status = tree_walk(a, &runs, &p, s, &t, &patience);
-    if (status == SHOAL_OK && t.found)
-        status = entry_remove(a, s, &t.at, &patience);
-    shard_unlock(a, s);
-    tree_tidy(a, s, w);
-    return status == SHOAL_OK;
 }

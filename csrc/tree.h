@@ -65,7 +65,5 @@ shoal_status target_find(shoal_arena *a, target *t, place *p, waiting *w);
 void tree_tidy(shoal_arena *a, uint32_t shard_index, const waiting *w);
 /* Remove what is at the top of one shard, but not what is put there meanwhile. No lock held. */
 shoal_status tree_clear(shoal_arena *a, const shoal_namespace *tree, uint32_t shard_index, waiting *w);
-/* Remove the runs of a process that has left; whether all is done. */
-bool tree_drop_runs(shoal_arena *a, uint32_t slot, uint32_t generation, const waiting *w);
 
 #endif

@@ -5,40 +5,13 @@
  */
 #include <stdlib.h>
 
-#include "number.h"
 #include "os.h"
 #include "pins.h"
 #include "process.h"
-#include "tree.h"
+#include "publish.h"
 
 #define SWEEP_STEPS 4     /* entries that each write looks at while something is due */
 #define ROOM_ROUNDS 64    /* tries to make room before a write is refused */
-
-typedef struct writing {
-    const shoal_namespace *ns;
-    lookup key;
-    shoal_put_args args;
-    const shoal_number *by, *initial; /* incr */
-    shoal_number *result;
-    uint8_t number[NUMBER_BYTES];
-    uint64_t version;
-    waiting w;
-
-    place at;
-    bool found;
-    path names;        /* of a tree: the whole path; key has its last name, */
-    trail trail;       /* how far it leads, */
-    uint64_t object;   /* the ref of the object to link a new field to (0: it is linked later), */
-    uint64_t first;    /* and the ref of the first field of an object that is made */
-    uint64_t ref;      /* what was published */
-    bool limited;      /* the namespace's count lock is held */
-    bool keep;         /* version and time of modification stay */
-    bool draft;        /* the caller fills the prepared block, and keeps its pin; */
-    uint64_t drafted;  /* to be published: its ref */
-    uint64_t prepared; /* ref of a large block that is filled already, 0 = none */
-    uint64_t prepared_bytes;
-    uint32_t prepared_flags, pin;
-} writing;
 
 static bool copy_value(const place *p, shoal_bytes *out)
 {
@@ -87,18 +60,6 @@ static shoal_status begin(shoal_arena *a, writing *x)
     return status;
 }
 
-static bool is_object(const place *p) { return p->e.flags & BLOCK_OBJECT; }
-
-/* A value in the place of an object, or on the way, or an object in the place of a value. */
-static shoal_status check_kind(const writing *x)
-{
-    if (x->args.overwrite || !x->trail.found)
-        return SHOAL_OK;
-    if (x->trail.rest.size || x->args.object)
-        return is_object(&x->trail.at) ? SHOAL_OK : SHOAL_NOT_OBJECT;
-    return is_object(&x->trail.at) ? SHOAL_IS_OBJECT : SHOAL_OK;
-}
-
 static shoal_status check(const writing *x)
 {
     shoal_status status = unlikely(x->ns->tree) ? check_kind(x) : SHOAL_OK;
@@ -110,264 +71,6 @@ static shoal_status check(const writing *x)
     case SHOAL_IF_VERSION: return (x->found ? x->at.e.version : 0) == x->args.version ? SHOAL_OK : SHOAL_CONFLICT;
     default: return SHOAL_OK;
     }
-}
-
-static uint64_t expiry(shoal_arena *a, const writing *x)
-{
-    int64_t ttl = x->args.ttl;
-    if (ttl == SHOAL_TTL_KEEP && x->found)
-        return (x->at.e.flags & BLOCK_EXPIRES) ? load_relaxed(entry_expires(x->at.b)) : 0;
-    if (ttl < 0)
-        ttl = (int64_t)load_relaxed(&a->records[x->ns->id].ttl);
-    if (ttl == 0)
-        return 0;
-    uint64_t now = (uint64_t)os_mono_ns();
-    return (uint64_t)ttl > INT64_MAX - now ? 0 : now + (uint64_t)ttl;
-}
-
-static uint64_t value_size(const writing *x) { return x->args.head_size + x->args.body_size; }
-
-static void fill_value(uint8_t *to, const shoal_put_args *args)
-{
-    if (args->head_size)
-        racing_write(to, args->head, args->head_size);
-    if (args->body_size)
-        racing_write(to + args->head_size, args->body, args->body_size);
-}
-
-/* A new key's place among the namespace's keys. One with a limit is counted exactly: its count lock is held from
- * here until settle(), so that a refusal later can take the place back without waiting for anything. */
-static shoal_status reserve(shoal_arena *a, writing *x)
-{
-    namespace_record *record = &a->records[x->ns->id];
-    namespace_head *nh = head_of(a, x->ns->id, x->key.shard_index);
-    x->limited = load_relaxed(&record->max_keys) != 0;
-    if (unlikely(x->limited)) {
-        shoal_status status = count_lock(a, x->ns->id, &x->w);
-        if (status != SHOAL_OK)
-            return status;
-        uint64_t total = load_relaxed(&record->total), limit = load_relaxed(&record->max_keys);
-        if (limit != 0 && limit != COUNTING && total >= limit) {
-            lock_drop(&record->count_lock);
-            return SHOAL_FULL_KEYS;
-        }
-        store_relaxed(&record->total, total + 1);
-    }
-    store_relaxed(&nh->count, nh->count + 1);
-    return SHOAL_OK;
-}
-
-static void settle(shoal_arena *a, writing *x, bool made)
-{
-    namespace_record *record = &a->records[x->ns->id];
-    namespace_head *nh = head_of(a, x->ns->id, x->key.shard_index);
-    if (!made)
-        store_relaxed(&nh->count, nh->count - 1);
-    if (x->limited) {
-        if (!made)
-            store_relaxed(&record->total, load_relaxed(&record->total) - 1);
-        lock_drop(&record->count_lock);
-    }
-}
-
-static uint32_t flags_of(const writing *x)
-{
-    return (x->args.align ? BLOCK_ALIGNED : 0) | (x->ns->tree ? BLOCK_FIELD : 0) | (x->args.object ? BLOCK_OBJECT | BLOCK_EXPIRES | BLOCK_CREATED : 0);
-}
-
-/* The block for the value, filled: the prepared one, or a new one. Its flags say what its header holds. */
-static shoal_status make_block(shoal_arena *a, writing *x, uint64_t expires, uint64_t *ref, uint32_t *flags)
-{
-    uint32_t s = x->key.shard_index;
-    if (x->prepared) {
-        *ref = x->prepared;
-        *flags = x->prepared_flags;
-        return SHOAL_OK;
-    }
-    *flags = (expires ? BLOCK_EXPIRES : 0) | (x->found ? BLOCK_CREATED : 0) | flags_of(x);
-    shoal_status status = slab_take(a, s, entry_bytes(*flags, x->key.key_size, value_size(x)), ref, &x->w);
-    if (status != SHOAL_OK)
-        return status;
-    block *b = (block *)(a->base + (*ref << REF_SHIFT));
-    entry e = {.flags = *flags, .key_size = x->key.key_size};
-    racing_write((uint8_t *)b + entry_key_at(*flags), x->key.key, x->key.key_size);
-    fill_value((uint8_t *)b + entry_value_at(&e, *ref), &x->args);
-    return SHOAL_OK;
-}
-
-/* The rest of a write, under the lock, once the key was found (or not) and the condition holds. */
-static shoal_status publish(shoal_arena *a, writing *x)
-{
-    uint32_t s = x->key.shard_index, flags;
-    shard *sh = &a->shards[s];
-    namespace_head *nh = head_of(a, x->ns->id, s);
-    uint64_t ref, expires = expiry(a, x);
-    shoal_status status = x->found ? SHOAL_OK : reserve(a, x);
-    if (status != SHOAL_OK)
-        return status;
-    status = make_block(a, x, expires, &ref, &flags);
-    if (status != SHOAL_OK)
-        goto refused;
-    block *b = (block *)(a->base + (ref << REF_SHIFT));
-    uint64_t now = (uint64_t)os_wall_us(), bytes = entry_bytes(flags, x->key.key_size, value_size(x));
-    entry e = {.flags = flags, .ns = x->ns->id, .key_size = x->key.key_size, .value_size = (uint32_t)value_size(x),
-               .version = (sh->version + 1) & VERSION_MASK, .modified = now};
-    if (x->keep) {
-        e.version = x->at.e.version;
-        e.modified = x->at.e.modified;
-    }
-    if (flags & BLOCK_EXPIRES)
-        store_relaxed(entry_expires(b), expires);
-    if (flags & BLOCK_CREATED) {
-        shoal_meta old = {.created_us = (int64_t)now};
-        if (x->found)
-            entry_meta(x->at.b, &x->at.e, &old);
-        store_relaxed(entry_created(b, flags), (uint64_t)old.created_us);
-    }
-    entry_store(b, &e);
-    if (flags & BLOCK_FIELD) {
-        field_links *links = entry_links(b, flags);
-        store_relaxed(&links->parent, x->key.parent);
-        store_relaxed(&links->next, 0);
-        store_relaxed(&links->previous, 0);
-        if (flags & BLOCK_OBJECT)
-            store_relaxed(object_first(b, flags, e.key_size), x->first);
-    }
-    if (!x->keep)
-        store_relaxed(&sh->version, e.version);
-    uint64_t word = slot_make(x->key.bucket_hash, ref, block_is_large(bytes));
-    if (x->found) {
-        list_replace(a, nh, x->at.ref, &x->at.e, ref, b);
-        if (flags & BLOCK_FIELD) {
-            field_relink(a, x->at.b, x->at.e.flags, ref, b);
-            if (is_object(&x->at))
-                objects_change(sh);
-        }
-        table_replace(&x->at, word | SLOT_VISITED);
-        block_discard(a, s, x->at.ref, &x->at.e);
-        store_relaxed(&nh->bytes, nh->bytes + e.value_size - x->at.e.value_size);
-    } else {
-        list_push(a, nh, ref, b);
-        status = table_insert(a, s, word, &x->w);
-        if (status != SHOAL_OK) {
-            entry linked = entry_load(b);
-            list_remove(a, nh, ref, &linked);
-            if (!x->prepared)
-                slab_give(a, s, ref, bytes);
-            goto refused;
-        }
-        store_relaxed(&nh->bytes, nh->bytes + e.key_size + e.value_size);
-        store_relaxed(&sh->entries, sh->entries + 1);
-        if (x->object && (flags & BLOCK_FIELD))
-            field_link(a, x->object, ref, b);
-    }
-    list_expect(nh, expires);
-    if (x->args.expires)
-        *x->args.expires = (int64_t)expires;
-    if (x->prepared) { /* reachable now: no orphan any more */
-        uint64_t page = page_of(a, ref << REF_SHIFT);
-        store_relaxed(&a->map[page].aux, load_relaxed(&a->map[page].aux) & ~PAGE_ORPHAN);
-        if (!x->draft)
-            pins_drop(a, x->pin);
-        x->prepared = 0;
-    }
-    x->version = e.version;
-    x->ref = ref;
-    if (!x->keep && !x->args.object)
-        count_one(a, COUNT_SETS);
-    if (!x->found) {
-        settle(a, x, true);
-        table_grow(a, s, &x->w);
-    }
-    return SHOAL_OK;
-refused:
-    if (!x->found)
-        settle(a, x, false);
-    return status;
-}
-
-static shoal_status make_object(shoal_arena *a, writing *x, const lookup *key, uint64_t object, uint64_t first, const place *instead, writing *o)
-{
-    static const uint8_t nothing[OBJECT_VALUE];
-    *o = (writing){.ns = x->ns, .key = *key, .w = x->w, .found = instead != NULL, .object = object, .first = first,
-                   .args = {.object = true, .head = nothing, .head_size = sizeof nothing, .ttl = SHOAL_TTL_NEVER}};
-    if (instead)
-        o->at = *instead;
-    return publish(a, o);
-}
-
-/* The object that the trail ends in: it is known, or it is the shard's root, which may have to be made. */
-static shoal_status trail_object(shoal_arena *a, writing *x, uint64_t *object)
-{
-    *object = x->trail.object;
-    if (x->trail.key.parent != 0)
-        return SHOAL_OK;
-    place root;
-    writing made;
-    lookup key = root_lookup(a, x->ns, x->trail.key.shard_index);
-    shoal_status status = table_find(a, &key, &root);
-    if (status == SHOAL_OK)
-        *object = root.ref;
-    else if (status == SHOAL_MISS && (status = make_object(a, x, &key, 0, 0, NULL, &made)) == SHOAL_OK)
-        *object = made.ref;
-    return status;
-}
-
-/* Publish a field and the objects on its way, from below: nobody finds any of them before the topmost is there. Ids are the versions
- * that the objects are going to have. What was made before a failure goes like a removed subtree. */
-static shoal_status make_way(shoal_arena *a, writing *x, uint64_t object)
-{
-    path names[SHOAL_DEPTH_MAX], rest = x->trail.rest;
-    uint32_t n = 0, s = x->key.shard_index;
-    const shard *sh = &a->shards[s];
-    while (rest.size && n < SHOAL_DEPTH_MAX) {
-        size_t name = path_name(&rest);
-        names[n++] = (path){rest.names, name};
-        rest = path_after(&rest, name);
-    }
-    x->key = field_lookup(a, x->ns, object_id(sh->version + 2, s), names[n - 1].names, names[n - 1].size);
-    x->object = 0;
-    shoal_status status = publish(a, x);
-    if (status != SHOAL_OK)
-        return status;
-    lookup last = x->key;
-    uint64_t below = x->ref;
-    for (uint32_t i = n - 1;; i--) { /* names[i - 1] is the object of names[i]; the trail's own name that of names[0] */
-        writing made;
-        bool top = i == 0;
-        lookup key = top ? x->trail.key : field_lookup(a, x->ns, object_id(sh->version + 2, s), names[i - 1].names, names[i - 1].size);
-        place instead;
-        bool replaces = top && x->trail.found && table_find(a, &key, &instead) == SHOAL_OK; /* again: the table may have grown */
-        status = make_object(a, x, &key, top ? object : 0, below, replaces ? &instead : NULL, &made);
-        if (status != SHOAL_OK)
-            break;
-        block *b = block_at(a, below);
-        store_relaxed(&entry_links(b, entry_load(b).flags)->previous, made.ref | FIELD_FIRST);
-        if (top)
-            return SHOAL_OK;
-        last = key;
-        below = made.ref;
-    }
-    place p;
-    if (table_find(a, &last, &p) == SHOAL_OK)
-        entry_remove(a, s, &p, &x->w);
-    return status;
-}
-
-static shoal_status publish_field(shoal_arena *a, writing *x)
-{
-    if (x->found && x->args.object && !x->args.overwrite) { /* it is there */
-        x->version = x->at.e.version;
-        if (x->args.expires)
-            *x->args.expires = (int64_t)load_relaxed(entry_expires(x->at.b));
-        return SHOAL_OK;
-    }
-    if (x->found)
-        return publish(a, x);
-    shoal_status status = trail_object(a, x, &x->object);
-    if (status != SHOAL_OK)
-        return status;
-    return x->trail.rest.size ? make_way(a, x, x->object) : publish(a, x);
 }
 
 static shoal_status attempt(shoal_arena *a, writing *x)
@@ -526,20 +229,6 @@ static shoal_status perform(shoal_arena *a, writing *x)
     if (unlikely(x->ns->tree))
         tree_tidy(a, x->key.shard_index, &x->w);
     return status;
-}
-
-/* Where the path leads is seen under the lock; till then, its shard and its last name. */
-static shoal_status path_writable(shoal_arena *a, const shoal_namespace *tree, const uint8_t *names, size_t size, writing *x)
-{
-    if (tree->id >= NAMESPACE_MAX || tree->home >= NAMESPACE_MAX || !path_valid(names, size))
-        return SHOAL_INVALID;
-    size_t last = size;
-    while (last > 0 && names[last - 1] != SHOAL_PATH_SEPARATOR)
-        last--;
-    x->names = (path){names, size};
-    x->object = x->first = 0;
-    x->key = (lookup){.key = names + last, .key_size = (uint32_t)(size - last), .ns = tree->id, .shard_index = tree_shard(a, tree, &x->names)};
-    return SHOAL_OK;
 }
 
 static shoal_status writable(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size, writing *x)

@@ -30,8 +30,13 @@ C_LAYERS = (
     "slab",
     "table",
     "lists",
+    "fields",
     "recover",
+    "remove",
     "room",
+    "tree",
+    "read",
+    "publish",
     "namespace",
     "arena",
 )
@@ -39,6 +44,7 @@ C_LAYERS = (
 # Sources that call up into a later layer, each with the reason.
 C_CALLS_UP = {
     ("process", "pins"): "reaping a dead process drops its pins",
+    ("process", "namespace"): "reaping a dead process removes its runs",
     ("pins", "recover"): "who takes a shard's lock over from a dead process repairs the shard first",
 }
 
