@@ -57,9 +57,15 @@ static inline uint64_t entry_bytes(uint32_t flags, uint64_t key_size, uint64_t v
 static inline uint64_t *entry_expires(block *b) { return (uint64_t *)(b + 1); }
 static inline uint64_t *entry_created(block *b, uint32_t flags) { return (uint64_t *)(b + 1) + ((flags & BLOCK_EXPIRES) ? 1 : 0); }
 
-static inline field_links *entry_links(block *b, uint32_t flags) { return (field_links *)(entry_created(b, flags) + ((flags & BLOCK_CREATED) ? 1 : 0)); }
+static inline field_links *entry_links(block *b, uint32_t flags)
+{
+    return (field_links *)(entry_created(b, flags) + ((flags & BLOCK_CREATED) ? 1 : 0));
+}
 /* The object that the entry is a field of; 0 for one at the top, and for one of no tree. */
-static inline uint64_t entry_parent(block *b, uint32_t flags) { return (flags & BLOCK_FIELD) ? load_relaxed(&entry_links(b, flags)->parent) : 0; }
+static inline uint64_t entry_parent(block *b, uint32_t flags)
+{
+    return (flags & BLOCK_FIELD) ? load_relaxed(&entry_links(b, flags)->parent) : 0;
+}
 
 static inline void entry_meta(block *b, const entry *e, shoal_meta *meta)
 {

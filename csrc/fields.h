@@ -44,7 +44,10 @@ static inline lookup root_lookup(const shoal_arena *a, const shoal_namespace *tr
     return key;
 }
 static inline bool is_root_name(const uint8_t *key, uint32_t size) { return size == 1 && key[0] == (uint8_t)ROOT_NAME[0]; }
-static inline bool is_root(const block *b, const entry *e) { return is_root_name((const uint8_t *)b + entry_key_at(e->flags), e->key_size); }
+static inline bool is_root(const block *b, const entry *e)
+{
+    return is_root_name((const uint8_t *)b + entry_key_at(e->flags), e->key_size);
+}
 
 /* The word in an object's block that holds the ref of its first field. */
 static inline uint64_t *object_first(block *b, uint32_t flags, uint32_t key_size)

@@ -77,7 +77,8 @@ static bool append(shoal_bytes *out, size_t *room, const wanted *what, const ent
 }
 
 /* One chain, lock-free: what is wanted is counted and (if `out`) appended, or all is as before and CHANGED comes back. */
-static enum outcome keys_of_chain(shoal_arena *a, bucket *head, const wanted *what, shoal_bytes *out, size_t *room, uint64_t *count, bool abandoned)
+static enum outcome keys_of_chain(shoal_arena *a, bucket *head, const wanted *what, shoal_bytes *out, size_t *room, uint64_t *count,
+                                  bool abandoned)
 {
     uint64_t before = load_acquire(&head->word);
     size_t size = out ? out->size : 0;
@@ -98,7 +99,8 @@ static enum outcome keys_of_chain(shoal_arena *a, bucket *head, const wanted *wh
             if (e.ns != what->ns->id)
                 continue;
             uint64_t parent_at = offset + entry_key_at(e.flags) - sizeof(field_links);
-            if (what->fields && (!range_known(a, parent_at, sizeof parent) || pread(a->fd, &parent, sizeof parent, (off_t)parent_at) != sizeof parent))
+            if (what->fields && (!range_known(a, parent_at, sizeof parent) ||
+                                 pread(a->fd, &parent, sizeof parent, (off_t)parent_at) != (ssize_t)sizeof parent))
                 goto changed;
             if (!range_known(a, offset, entry_key_at(e.flags) + e.key_size) ||
                 pread(a->fd, key, e.key_size, (off_t)(offset + entry_key_at(e.flags))) != (ssize_t)e.key_size)
@@ -246,9 +248,11 @@ static shoal_status fields_listed(shoal_arena *a, const shoal_namespace *tree, u
     for (; ref; left--) {
         block *b = block_at(a, ref);
         entry e = b ? entry_load(b) : (entry){0};
-        if (left == 0 || !(e.flags & BLOCK_FIELD) || e.ns != tree->id || !range_known(a, ref << REF_SHIFT, entry_key_at(e.flags) + e.key_size))
+        const uint8_t *name = (const uint8_t *)b + entry_key_at(e.flags);
+        if (left == 0 || !(e.flags & BLOCK_FIELD) || e.ns != tree->id ||
+            !range_known(a, ref << REF_SHIFT, entry_key_at(e.flags) + e.key_size))
             return corrupt(a, "fields: a link leads to no field, or in a cycle");
-        if (!entry_expired(b, &e) && !append_field(out, &room, e.flags & BLOCK_OBJECT, (const uint8_t *)b + entry_key_at(e.flags), e.key_size))
+        if (!entry_expired(b, &e) && !append_field(out, &room, e.flags & BLOCK_OBJECT, name, e.key_size))
             return SHOAL_NO_MEMORY;
         ref = load_relaxed(&entry_links(b, e.flags)->next);
     }
@@ -290,7 +294,8 @@ static shoal_status search_fields(shoal_arena *a, const shoal_namespace *tree, c
     return keys_of_table(a, s, &what, out, &count, w);
 }
 
-shoal_status shoal_fields(shoal_arena *a, const shoal_namespace *tree, const void *names, size_t size, uint32_t s, shoal_bytes *out, int64_t wait)
+shoal_status shoal_fields(shoal_arena *a, const shoal_namespace *tree, const void *names, size_t size, uint32_t s,
+                          shoal_bytes *out, int64_t wait)
 {
     path p = {names, size};
     waiting w = {.wait = wait};

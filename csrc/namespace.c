@@ -360,7 +360,8 @@ shoal_status shoal_namespace_clear(shoal_arena *a, const shoal_namespace *ns, ui
     return status;
 }
 
-/* Under the namespace lock. Whoever takes a shard's lock after the first step sees the namespace gone; entries of those before are removed. */
+/* Under the namespace lock. Whoever takes a shard's lock after the first step sees the namespace gone; entries of those
+ * before are removed. */
 static shoal_status drop_record(shoal_arena *a, const shoal_namespace *ns, waiting *w)
 {
     uint64_t count = 0;

@@ -138,7 +138,8 @@ shoal_status process_join_child(shoal_arena *a)
     if (status != SHOAL_OK)
         return status;
     a->fork_slot = index + 1;
-    namespace_drop_runs(a, index, (uint32_t)(load_relaxed(&a->slots[index].state) >> 32) - 1, &(waiting){.wait = LEAVE_WAIT_NS, .quiet = true});
+    namespace_drop_runs(a, index, (uint32_t)(load_relaxed(&a->slots[index].state) >> 32) - 1,
+                        &(waiting){.wait = LEAVE_WAIT_NS, .quiet = true});
     status = pins_drop_all(a, &a->slots[index], &w) ? pins_copy(a, &a->slots[index], &w) : SHOAL_BUSY;
     if (status != SHOAL_OK)
         process_drop_child(a);

@@ -40,7 +40,8 @@ static inline uint64_t value_size(const writing *x) { return x->args.head_size +
 
 static inline uint32_t flags_of(const writing *x)
 {
-    return (x->args.align ? BLOCK_ALIGNED : 0) | (x->ns->tree ? BLOCK_FIELD : 0) | (x->args.object ? BLOCK_OBJECT | BLOCK_EXPIRES | BLOCK_CREATED : 0);
+    return (x->args.align ? BLOCK_ALIGNED : 0) | (x->ns->tree ? BLOCK_FIELD : 0) |
+           (x->args.object ? BLOCK_OBJECT | BLOCK_EXPIRES | BLOCK_CREATED : 0);
 }
 
 static inline void fill_value(uint8_t *to, const shoal_put_args *args)

@@ -212,8 +212,9 @@ static shoal_status read_entry(shoal_arena *a, const shoal_namespace *ns, reques
     return status;
 }
 
-/* Follow a path to the object that its last name belongs to, each step a read of its own. Had the objects on the way been replaced meanwhile,
- * what is read below them is what they held at the instant when they were removed, and after that nothing: as if this read had come before. */
+/* Follow a path to the object that its last name belongs to, each step a read of its own. Should an object on the way be removed
+ * meanwhile, what is read below it is what it held at that instant, and after that nothing: as if this read had come before, or
+ * between the removal and whatever came instead. */
 static shoal_status follow(shoal_arena *a, const shoal_namespace *tree, const void *names, size_t size, lookup *out, int64_t wait)
 {
     const path whole = {names, size};

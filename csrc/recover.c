@@ -58,10 +58,10 @@ static bool entry_sound(shoal_arena *a, uint32_t shard_index, uint64_t slot_word
     *e = entry_load(b);
     uint64_t offset = ref << REF_SHIFT, bytes = entry_bytes(e->flags, e->key_size, e->value_size);
     uint64_t page = page_of(a, offset), state;
-    bool tree = e->ns < NAMESPACE_MAX && e->ns < load_relaxed(&a->header->namespaces_high) && load_relaxed(&a->records[e->ns].kind) != KIND_KEYS;
-    if (tree != !!(e->flags & BLOCK_FIELD) || ((e->flags & BLOCK_OBJECT) && e->value_size != OBJECT_VALUE))
-        return false;
     if (e->key_size == 0 || e->version == 0 || e->ns >= load_relaxed(&a->header->namespaces_high))
+        return false;
+    bool tree = load_relaxed(&a->records[e->ns].kind) != KIND_KEYS;
+    if (tree != !!(e->flags & BLOCK_FIELD) || ((e->flags & BLOCK_OBJECT) && e->value_size != OBJECT_VALUE))
         return false;
     if (slot_word & SLOT_LARGE) {
         state = page_head(a, page, PAGE_LARGE, shard_index);
@@ -164,8 +164,10 @@ static bool find_objects(shoal_arena *a, uint32_t shard_index, const namespace_h
 }
 
 /* Who died removing an object, or making the way to a field, leaves fields of no object: they go, and so does what hangs at them. */
-static bool drop_orphans(shoal_arena *a, uint32_t shard_index, namespace_head *nh, const namespace_record *record, objects *o, uint64_t root, marks *m)
+static bool drop_orphans(shoal_arena *a, uint32_t shard_index, uint32_t ns, objects *o, uint64_t root, marks *m)
 {
+    namespace_head *nh = head_of(a, ns, shard_index);
+    uint64_t uid = load_relaxed(&a->records[ns].last_uid);
     shard *sh = &a->shards[shard_index];
     for (bool again = true; again;) {
         again = false;
@@ -177,7 +179,7 @@ static bool drop_orphans(shoal_arena *a, uint32_t shard_index, namespace_head *n
             next = e.next;
             if (parent == 0 ? root || is_root(b, &e) : *object_slot(o, parent) != 0)
                 continue;
-            uint64_t hash = hash_field(a->secret, load_relaxed(&record->last_uid), parent, (uint8_t *)b + entry_key_at(e.flags), e.key_size);
+            uint64_t hash = hash_field(a->secret, uid, parent, (uint8_t *)b + entry_key_at(e.flags), e.key_size);
             if (table_find_ref(a, shard_index, hash >> 8, ref, &p) != SHOAL_OK)
                 return false;
             table_begin(p.head);
@@ -200,16 +202,15 @@ static bool drop_orphans(shoal_arena *a, uint32_t shard_index, namespace_head *n
 static bool recover_tree(shoal_arena *a, uint32_t shard_index, uint32_t ns, marks *m)
 {
     namespace_head *nh = head_of(a, ns, shard_index);
-    const namespace_record *record = &a->records[ns];
     objects o;
     uint64_t root;
-    if (load_relaxed(&record->kind) == KIND_KEYS || nh->newest == 0)
+    if (load_relaxed(&a->records[ns].kind) == KIND_KEYS || nh->newest == 0)
         return true;
     if (!find_objects(a, shard_index, nh, &o, &root)) {
         m->no_memory = true;
         return false;
     }
-    bool whole = drop_orphans(a, shard_index, nh, record, &o, root, m);
+    bool whole = drop_orphans(a, shard_index, ns, &o, root, m);
     for (uint64_t ref = nh->oldest; ref && whole;) {
         block *b = block_at(a, ref);
         entry e = entry_load(b);

@@ -239,7 +239,8 @@ static void verify_trees(verifier *v, uint32_t s)
         ref = e.next;
     }
     if (linked != fields)
-        violation(v, "shard %u: %llu fields, %llu of them in their objects' lists", s, (unsigned long long)fields, (unsigned long long)linked);
+        violation(v, "shard %u: %llu fields, %llu of them in their objects' lists", s, (unsigned long long)fields,
+                  (unsigned long long)linked);
 }
 
 static void verify_blocks(verifier *v, uint32_t s)

@@ -11,7 +11,8 @@ shoal_status check_kind(const writing *x)
     return is_object(&x->trail.at) ? SHOAL_IS_OBJECT : SHOAL_OK;
 }
 
-static shoal_status make_object(shoal_arena *a, writing *x, const lookup *key, uint64_t object, uint64_t first, const place *instead, writing *o)
+static shoal_status make_object(shoal_arena *a, writing *x, const lookup *key, uint64_t object, uint64_t first,
+                                const place *instead, writing *o)
 {
     static const uint8_t nothing[OBJECT_VALUE];
     *o = (writing){.ns = x->ns, .key = *key, .w = x->w, .found = instead != NULL, .object = object, .first = first,
@@ -105,6 +106,7 @@ shoal_status path_writable(shoal_arena *a, const shoal_namespace *tree, const ui
         last--;
     x->names = (path){names, size};
     x->object = x->first = 0;
-    x->key = (lookup){.key = names + last, .key_size = (uint32_t)(size - last), .ns = tree->id, .shard_index = tree_shard(a, tree, &x->names)};
+    x->key = (lookup){.key = names + last, .key_size = (uint32_t)(size - last), .ns = tree->id,
+                      .shard_index = tree_shard(a, tree, &x->names)};
     return SHOAL_OK;
 }

@@ -102,8 +102,9 @@ void shoal_close(shoal_arena *arena);
 void shoal_quit(shoal_arena *arena, bool filling);
 
 /* A fork, in three parts. Before it, the child's own open file is made, with a claim: so the child counts as a user from
- * its first instant on; and if this process has views, pins of its own for them. After it, the parent lets go of that file, whether the fork worked or not. The child gives up the parent's
- * place, and takes one of its own at the next call. The first two may be left out: then the child counts from shoal_after_fork on. */
+ * its first instant on; and if this process has views, pins of its own for them. After it, the parent lets go of that file, whether
+ * the fork worked or not. The child gives up the parent's place, and takes one of its own at the next call. The first two may be left
+ * out: then the child counts from shoal_after_fork on. */
 void shoal_before_fork(shoal_arena *arena);
 void shoal_after_fork_in_parent(shoal_arena *arena);
 void shoal_after_fork(shoal_arena *arena);
@@ -146,7 +147,8 @@ const char *shoal_detail(const shoal_arena *arena); /* what the last SHOAL_CORRU
 /* -------------------------------------------------------------- namespace */
 
 /* A cache, so that paths need not be looked up from the top each time: the object that the first `prefix` bytes of every path lead to, and
- * the one that the last path led to the last name of. Begun by the caller with zeros and `prefix`, kept by the core. Of one thread at a time. */
+ * the one that the last path led to the last name of. Begun by the caller with zeros and `prefix`, kept by the core. Of one thread
+ * at a time. */
 typedef struct shoal_way {
     uint64_t object, ref;
 } shoal_way;
@@ -213,12 +215,13 @@ shoal_status shoal_namespace_count(shoal_arena *, const shoal_namespace *, shoal
 
 /* The tree that belongs to `home` and is dropped with it. NOT_FOUND if there is none yet and `create` is false; as shoal_namespace_open. */
 shoal_status shoal_tree_open(shoal_arena *, const shoal_namespace *home, bool create, shoal_namespace *out, int64_t wait);
-/* The tree of what belongs to processes: a top-level field named "SLOT-GENERATION" (decimal; shoal_process) is removed when that process has
- * left or died. Of `home` only the eviction counts. */
+/* The tree of what belongs to processes: a top-level field named "SLOT-GENERATION" (decimal; shoal_process) is removed when that
+ * process has left or died. Of `home` only the eviction counts. */
 shoal_status shoal_runs_open(shoal_arena *, const shoal_namespace *home, bool create, shoal_namespace *out, int64_t wait);
 
-/* The fields of the object at `path`, packed as uint8 (1: an object), native uint16 length, name; as they are at one instant. With path_size 0
- * those at the top of one `shard`. Through a read-only mapping only each bucket is seen at one instant, and the cost is the shard's. MISS: no object there. */
+/* The fields of the object at `path`, packed as uint8 (1: an object), native uint16 length, name; as they are at one instant. With
+ * path_size 0 those at the top of one `shard`. Through a read-only mapping only each bucket is seen at one instant, and the cost is
+ * the shard's. MISS: no object there. */
 shoal_status shoal_fields(shoal_arena *, const shoal_namespace *, const void *path, size_t path_size, uint32_t shard,
                           shoal_bytes *out, int64_t wait);
 
@@ -343,9 +346,9 @@ typedef struct shoal_draft {
  * FULL_*, READ_ONLY. */
 shoal_status shoal_draft_begin(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size, size_t size,
                                shoal_draft *out, int64_t wait);
-/* Publish it under the key that it was begun for. Of `args` condition, version, ttl and old count. Statuses of shoal_put; anything but OK
- * leaves the draft as it was. INVALID: it was published or discarded before, or belongs to the parent of this forked process, or the namespace
- * was made anew and has no place for it: put its bytes instead. */
+/* Publish it under the key that it was begun for. Of `args` condition, version, ttl and old count. Statuses of shoal_put; anything but
+ * OK leaves the draft as it was. INVALID: it was published or discarded before, or belongs to the parent of this forked process, or the
+ * namespace was made anew and has no place for it: put its bytes instead. */
 shoal_status shoal_draft_publish(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
                                  shoal_draft *draft, const shoal_put_args *args, uint64_t *version, int64_t wait);
 

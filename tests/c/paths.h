@@ -24,7 +24,10 @@ static inline const char *names(const char *path)
     return to;
 }
 
-static inline shoal_status set(shoal_arena *a, const shoal_namespace *tree, const char *path, const char *text) { return put(a, tree, names(path), text); }
+static inline shoal_status set(shoal_arena *a, const shoal_namespace *tree, const char *path, const char *text)
+{
+    return put(a, tree, names(path), text);
+}
 
 static inline shoal_status replace(shoal_arena *a, const shoal_namespace *tree, const char *path, const char *text)
 {

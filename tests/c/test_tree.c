@@ -430,7 +430,7 @@ static void as_a_model(void)
         snprintf(text, sizeof text, "%u", i);
         via.base = path[0] == 'a' && path[1] ? &base : NULL; /* one object is reached through a cache */
         if (what < 8) {
-            shoal_status wanted = value && !overwrite ? SHOAL_NOT_OBJECT : nodes[n].what == OBJECT && !overwrite ? SHOAL_IS_OBJECT : SHOAL_OK;
+            shoal_status wanted = overwrite ? SHOAL_OK : value ? SHOAL_NOT_OBJECT : nodes[n].what == OBJECT ? SHOAL_IS_OBJECT : SHOAL_OK;
             CHECK_STATUS((overwrite ? replace : set)(a, &via, path, text), wanted);
             if (wanted == SHOAL_OK) {
                 make_parents(nodes, n);
@@ -450,7 +450,8 @@ static void as_a_model(void)
             CHECK_STATUS(drop(a, &via, path), nodes[n].what == NONE ? SHOAL_MISS : SHOAL_OK);
             forget(nodes, n);
         } else if (what < 15) {
-            snprintf(expected, sizeof expected, nodes[n].what == OBJECT ? "(object)" : nodes[n].what == NONE ? "(miss)" : "%u", nodes[n].value);
+            const char *form = nodes[n].what == OBJECT ? "(object)" : nodes[n].what == NONE ? "(miss)" : "%u";
+            snprintf(expected, sizeof expected, form, nodes[n].value);
             CHECK_TEXT(get(a, &via, path), expected);
         } else {
             size_t at = 0;
