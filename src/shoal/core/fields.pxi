@@ -16,7 +16,7 @@ cdef int _load_paths() except -1:
     return 0
 
 
-cdef class Fields(Entries):
+cdef class Fields(Views):
     """One object of a tree, and the fields below it. `shoal.arena_memory.ArenaMemory` adds the rest.
 
     A handle borrows the mapping of the store that it was made from, and is closed with that.
@@ -116,6 +116,9 @@ cdef class Fields(Entries):
         _split(path, self._names)  # of a malformed path nothing is said but that
         key = self._absolute(path)
         return KeyNotFound(f"there is nothing at {key!r}", key=key, name=self._name)
+
+    cdef object _absent(self, object path):
+        return self._missing(path)
 
     # -------------------------------------------------- reading
 
