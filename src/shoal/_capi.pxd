@@ -81,6 +81,7 @@ cdef extern from "shoal.h" nogil:
 
     shoal_status shoal_open(const char *name, const shoal_options *options, shoal_arena **out, shoal_error *error)
     void shoal_close(shoal_arena *arena)
+    void shoal_quit(shoal_arena *arena, c_bool filling)
     void shoal_before_fork(shoal_arena *arena)
     void shoal_after_fork_in_parent(shoal_arena *arena)
     void shoal_after_fork(shoal_arena *arena)
@@ -195,10 +196,23 @@ cdef extern from "shoal.h" nogil:
     ctypedef struct shoal_pin:
         const uint8_t *data
         shoal_meta meta
+        uint64_t block
+
+    ctypedef struct shoal_draft:
+        uint8_t *data
+        size_t size
+        shoal_pin pin
 
     shoal_status shoal_pin_take(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
                                 shoal_pin *out, int64_t wait)
+    shoal_status shoal_view_take(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
+                                 shoal_pin *out, int64_t wait)
     void shoal_unpin(shoal_arena *, shoal_pin *pin)
+    c_bool shoal_unpin_at_once(shoal_arena *, shoal_pin *pin)
+    shoal_status shoal_draft_begin(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size, size_t size,
+                                   shoal_draft *out, int64_t wait)
+    shoal_status shoal_draft_publish(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
+                                     shoal_draft *draft, const shoal_put_args *args, uint64_t *version, int64_t wait)
 
     # whole
 

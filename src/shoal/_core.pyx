@@ -14,14 +14,18 @@ One extension module from several parts, bottom-up:
     arenas      the arenas of this machine by name
     handle      `Handle`: an Arena, a namespace of it or the tree of one, and a few options; how calls are made
     entries     `Entries(Handle)`: how one entry is found, written and removed
-    fields      `Fields(Entries)`: the same by paths, of a tree
-    opening     `Opened(Entries)`: opening and closing
+    loans       `Loan`: bytes that stay where they are as long as somebody looks at them
+    drafts      `Draft`: an array that is filled in place
+    views       `Views(Entries)`: values where they lie, looked at and filled
+    fields      `Fields(Views)`: all of it by paths, of a tree
+    opening     `Opened(Views)`: opening and closing
     reading     `Reader(Opened)`: get and what else only looks
     writing     `Writer(Reader)`: set and what else changes an entry
     store       `ArenaStore(Writer)`: the namespace and the arena as a whole
 
 Two rules hold throughout. While the GIL is held nobody else can close a mapping, so a call that keeps the GIL
 needs no accounting; a call that lets go of it is a *visit*, and the mapping stays until the last visit ends.
+A loan keeps it, too, whoever closes the store.
 A call never waits with the GIL: it is tried with no wait first, and repeated without the GIL if that was not enough.
 """
 
@@ -64,6 +68,8 @@ cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(object i, int *overflow) except? -1
     PyTypeObject *Py_TYPE(object)
     object PyType_GenericAlloc(PyTypeObject *kind, Py_ssize_t items)
+    int PyBuffer_FillInfo(Py_buffer *view, object exporter, void *data, Py_ssize_t size, int read_only, int flags) except -1
+    object PyMemoryView_FromObject(object exporter)
     int PyErr_CheckSignals()  # what it raises stays pending: it is not for Cython to report
 
 cdef enum:
@@ -83,6 +89,9 @@ include "core/arguments.pxi"
 include "core/arenas.pxi"
 include "core/handle.pxi"
 include "core/entries.pxi"
+include "core/loans.pxi"
+include "core/drafts.pxi"
+include "core/views.pxi"
 include "core/fields.pxi"
 include "core/opening.pxi"
 include "core/reading.pxi"

@@ -157,6 +157,7 @@ class ArenaStore(_core.ArenaStore, Store):
         return Stats(
             entries=sum(space.entries for space in spaces.values()),
             namespaces=spaces,
+            pinned=figures["pinned_bytes"],
             **{name: figures[name] for name in _FIGURES},
         )
 

@@ -60,12 +60,6 @@ class ArenaMemory(_core.Fields, MemoryObject):
         found = self._get_bytes(path)
         return None if found is None else (found[-1], metadata_of(found))
 
-    def view(self, path: str) -> Any:
-        raise NotImplementedError  # until views are merged
-
-    def create_array(self, path: str, shape: Any, dtype: Any, *, ttl: Any = None) -> Any:
-        raise NotImplementedError
-
     __reduce__ = MemoryObject.__reduce__  # before the extension type's, which refuses
 
 

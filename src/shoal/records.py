@@ -69,6 +69,8 @@ class Stats:
     """Repairs after the death of a process that was writing."""
     processes: int
     """Attached now."""
+    pinned: int = 0
+    """Bytes that views and reads under way keep where they are, of all processes."""
     namespaces: dict[str, NamespaceStats] = field(default_factory=dict)
 
 

@@ -23,6 +23,7 @@ TYPE_CHECKING = False  # typing is slow to import; checkers know this name
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Any, Self
 
@@ -144,6 +145,38 @@ class Store(MutableMapping[str, "Any"]):
     @abstractmethod
     def metadata(self, key: str) -> Metadata:
         """Size, times, version and type of the entry, without reading its value. Raises `KeyNotFound`."""
+
+    @abstractmethod
+    def view(self, key: str) -> Any:
+        """The value without a copy: a read-only `numpy.ndarray` of an array, a read-only `memoryview` of bytes or text.
+
+        (Of text, its UTF-8.) It stays valid and as it is as long as it, or anything made from it, lives: whatever becomes
+        of the entry, of the store, of this handle, and in forked children. As long as that, an arena has that much
+        less room (`Stats.pinned`). Values of less than about 32 KiB are copied, which is cheaper; so is what a read-only
+        store gives. The data of an array begins at a multiple of 64.
+
+        Raises:
+            KeyNotFound: There is no entry.
+            InvalidValue: The value has another type.
+        """
+
+    @abstractmethod
+    def create_array(
+        self, key: str, shape: int | tuple[int, ...], dtype: Any, *, ttl: Ttl = DEFAULT
+    ) -> AbstractContextManager[Any]:
+        """A context manager whose block gets a new array to fill, in the arena, and which writes the entry when it ends.
+
+        The array is in C order, begins at a multiple of 64, and holds at first whatever was there (as `numpy.empty`). Nobody
+        else sees it before the end of the block. Then it is the entry's value, replaces what was there, and is read-only;
+        it stays valid like a `view`. (Slices made in the block stay writable: whoever writes to them changes what others
+        read.) If the block raises, or the process dies, nothing is written and nothing stays. Children that are forked
+        inside the block may fill parts of it; how they leave it does not count.
+
+        Raises:
+            InvalidValue: The dtype holds objects or cannot be stored in place, or the shape is none.
+            CapacityExceeded: When the block begins or ends.
+            StoreClosed: Also when the block ends, if the store was closed inside it.
+        """
 
     @abstractmethod
     def _get_encoded(self, key: str) -> tuple[bytes, Metadata] | None:

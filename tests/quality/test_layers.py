@@ -136,7 +136,7 @@ def code_of(path: Path) -> str:
 # The parts of the binding, bottom-up: each uses only what comes before it.
 BINDING = PACKAGE / "_core.pyx"
 PARTS = PACKAGE / "core"
-CLASSES = {"handle": "Handle", "reading": "Reader", "writing": "Writer", "store": "ArenaStore"}
+CLASSES = {"handle": "Handle", "entries": "Entries", "views": "Views", "fields": "Fields", "reading": "Reader", "writing": "Writer", "store": "ArenaStore"}
 
 
 def test_the_binding_is_made_of_its_parts() -> None:
@@ -163,7 +163,7 @@ PYTHON_LAYERS = (
     {"_version", "errors"},
     {"_failures", "_lifetime", "keys", "options", "patterns", "records"},
     {"codec"},
-    {"memory", "snapshot", "store"},
+    {"memory", "snapshot", "store", "views"},
     {"_core", "backends", "arena"},
     {"__init__", "_lazy"},
     {"cli", "__main__"},

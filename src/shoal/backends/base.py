@@ -12,13 +12,16 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..codec import decode, encode, kind
-from ..errors import InvalidValue, KeyNotFound
+from ..errors import AccessDenied, InvalidValue, KeyNotFound
 from ..keys import check_key
 from ..options import DEFAULT, KEEP, MISSING, parse_ttl
 from ..records import Metadata, utc
 from ..store import Store
+from ..views import PrivateDraft, view_of
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from ..options import Keep, Seconds, Ttl
 
 __all__ = ["EncodedStore", "Entry", "When", "Written", "check_number", "check_version", "sum_of"]
@@ -106,6 +109,12 @@ class EncodedStore(Store):
     def metadata(self, key: str) -> Metadata:
         return _metadata(self._stat(key))
 
+    def view(self, key: str) -> Any:
+        entry = self._read(check_key(key), count=True)
+        if entry is None:
+            raise _not_found(key)
+        return view_of(key, entry.data, allow_pickle=self.allow_pickle)
+
     def _get_encoded(self, key: str) -> tuple[bytes, Metadata] | None:
         entry = self._read(check_key(key), count=False)
         return None if entry is None else (entry.data, _metadata(entry))
@@ -165,6 +174,15 @@ class EncodedStore(Store):
             new = sum_of(initial if entry is None else self._decode(entry.data), by, key)
             if self._write(key, self._encode(new), seconds, When.VERSION, entry.version if entry else 0):
                 return new
+
+    def create_array(
+        self, key: str, shape: int | tuple[int, ...], dtype: Any, *, ttl: Ttl = DEFAULT
+    ) -> AbstractContextManager[Any]:
+        seconds = parse_ttl(ttl)
+        self.exists(key)  # a bad key, and a closed store, are errors of this call
+        if self.read_only:
+            raise AccessDenied(f"the store {self.url} was opened read-only", name=self.name)
+        return PrivateDraft(shape, dtype, lambda array: self._set_encoded(key, self._encode(array), seconds))
 
     # ------------------------------------------------------------------ values
 

@@ -7,7 +7,6 @@ them atomic. Names have been checked and ttls parsed when a hook is called; name
 from __future__ import annotations
 
 from abc import abstractmethod
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..codec import decode
@@ -18,10 +17,11 @@ from ..memory.path import check_names, join, object_in_the_way, split
 from ..memory.ref import MemoryRef
 from ..options import DEFAULT, KEEP, parse_ttl
 from ..records import Metadata, utc
+from ..views import PrivateDraft, view_of
 from .base import When, check_number, check_version, sum_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from typing import Self
 
     from ..memory.path import Names
@@ -158,15 +158,7 @@ class EncodedMemory(MemoryObject):
         names, field = self._stat(path, count=True)
         if field.data is None:
             raise InvalidValue(f"{join(names)!r} is an object: there is no view of it")
-        value = self._decode(field.data)  # a copy of its own, that nobody else can change
-        if isinstance(value, str):
-            return memoryview(value.encode())
-        if isinstance(value, bytes):
-            return memoryview(value)
-        if type(value).__name__ == "ndarray" and hasattr(value, "setflags"):
-            value.setflags(write=False)
-            return value
-        raise InvalidValue(f"views are of arrays, bytes and str; {join(names)!r} is {type(value).__name__}")
+        return view_of(join(names), field.data, allow_pickle=self._store.allow_pickle)
 
     def _fields(self, path: str = "") -> list[tuple[str, bool]]:
         return self._list(split(path, self._at))
@@ -225,20 +217,16 @@ class EncodedMemory(MemoryObject):
     def touch(self, path: str, ttl: Ttl) -> bool:
         return self._expire(split(path, self._at), parse_ttl(ttl))
 
-    @contextmanager
-    def create_array(self, path: str, shape: int | tuple[int, ...], dtype: Any, *, ttl: Ttl = DEFAULT) -> Iterator[Any]:
-        import numpy as np
-
+    def create_array(
+        self, path: str, shape: int | tuple[int, ...], dtype: Any, *, ttl: Ttl = DEFAULT
+    ) -> AbstractContextManager[Any]:
         names, seconds = self._field(path), parse_ttl(ttl)
         there = self._read(names, count=False)  # what can be known is told before the work
         if there is not None and there.data is None:
             raise object_in_the_way(names)
         if self.read_only:
             raise AccessDenied(f"the store {self._store.url} was opened read-only", name=self._store.name)
-        array = np.zeros(shape, dtype)
-        self._encode(array[:0] if array.ndim else array)
-        yield array
-        self._write(names, self._encode(array), seconds)
+        return PrivateDraft(shape, dtype, lambda array: self._set_encoded(path, self._encode(array), seconds))
 
     def _set_encoded(self, path: str, data: bytes, ttl: Seconds, *, overwrite: bool = False) -> int:
         put = self._write(self._field(path), data, ttl, overwrite=overwrite)

@@ -139,7 +139,7 @@ def _plain(value: Any) -> Any:
 def _shown(name: str, value: Any) -> object:
     if isinstance(value, datetime):
         return value.astimezone().isoformat(sep=" ", timespec="milliseconds")
-    if name in ("capacity", "used", "committed", "size") and isinstance(value, int):
+    if name in ("capacity", "used", "committed", "pinned", "size") and isinstance(value, int):
         return human_size(value) if value else "any" if name == "capacity" else "0 B"
     return "never" if value is None else value
 

@@ -27,6 +27,7 @@ cdef PyTypeObject *_ndarray = NULL
 cdef object _empty = None
 cdef dict _descriptions = {}        # dtype, or (structured dtype, its type) -> its description in an encoded array
 cdef dict _dtypes = {}              # description -> (dtype, itemsize)
+cdef dict _faces = {}               # head of an encoded array -> (shape, dtype, order)
 
 
 cdef inline size_t data_offset(size_t ndim, size_t description) noexcept nogil:
@@ -191,8 +192,11 @@ cdef object _write_array(object array, shoal_put_args *put, uint8_t *scratch):
     return owner
 
 
-cdef object _new_array(const uint8_t *p, size_t have, uint64_t size, size_t offset, uint8_t **to):
-    """An array as the head says, with room for its data; None if the codec must look at the whole value."""
+cdef tuple _array_face(const uint8_t *p, size_t have, uint64_t size, size_t offset):
+    """(shape, dtype, order) of an array as its head says; None if the codec must look at the whole value.
+
+    `read_head` has found that an array it is, and of `size` bytes.
+    """
     cdef size_t ndim = p[7], description = p[8] | <size_t>p[9] << 8, i
     cdef uint64_t items = 1, n, itemsize
     cdef tuple known
@@ -204,6 +208,10 @@ cdef object _new_array(const uint8_t *p, size_t have, uint64_t size, size_t offs
         or p[6] not in (67, 70)
     ):
         return None
+    head = PyBytes_FromStringAndSize(<const char *>p, ARRAY_HEAD + 8 * ndim + description)
+    face = _faces.get(head)
+    if face is not None:
+        return face
     known = _dtype_of(PyBytes_FromStringAndSize(<const char *>p + ARRAY_HEAD + 8 * ndim, description))
     itemsize = known[1]
     shape = []
@@ -215,12 +223,22 @@ cdef object _new_array(const uint8_t *p, size_t have, uint64_t size, size_t offs
         items *= n
     if itemsize == 0 or items > SHOAL_VALUE_MAX // itemsize or items * itemsize != size - offset:
         return None
+    face = (tuple(shape), known[0], chr(p[6]))
+    _remember(_faces, head, face)
+    return face
+
+
+cdef object _new_array(const uint8_t *p, size_t have, uint64_t size, size_t offset, uint8_t **to):
+    """An array as the head says, with room for its data; None if the codec must look at the whole value."""
+    cdef tuple face = _array_face(p, have, size, offset)
+    if face is None:
+        return None
     if _empty is None:
         import numpy
 
         _load_numpy(numpy)
     try:
-        array = _empty(tuple(shape), known[0], "F" if p[6] == 70 else "C")
+        array = _empty(face[0], face[1], face[2])
     except ValueError:
         return None  # a shape that numpy does not want, with a zero in it
     capsule = array.__array_struct__

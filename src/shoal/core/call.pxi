@@ -1,7 +1,8 @@
 # One call to the core as a struct, so that one function can try it, wait for it without the GIL, and repeat it.
 
 cdef enum op_t:
-    OP_GET, OP_PEEK, OP_PUT, OP_DELETE, OP_TOUCH, OP_INCR, OP_KEYS, OP_PIN, OP_CLEAR, OP_COUNT, OP_CONFIGURE, OP_FIELDS
+    OP_GET, OP_PEEK, OP_PUT, OP_DELETE, OP_TOUCH, OP_INCR, OP_KEYS, OP_PIN, OP_CLEAR, OP_COUNT, OP_CONFIGURE, OP_FIELDS,
+    OP_VIEW, OP_DRAFT, OP_PUBLISH
 
 cdef struct visit_t:
     unsigned long thread
@@ -29,6 +30,7 @@ cdef struct call_t:
     shoal_number result
     uint32_t shard
     shoal_pin pin
+    shoal_draft *draft
     shoal_namespace_stats count
     shoal_namespace_config config
     uint8_t path[PATH]      # a path, if it is not too long
@@ -51,6 +53,12 @@ cdef inline int perform(call_t *c) noexcept nogil:
         return shoal_keys(c.arena, &c.space, c.shard, c.key, c.key_size, &c.bytes, c.wait)
     elif c.op == OP_PIN:
         return shoal_pin_take(c.arena, &c.space, c.key, c.key_size, &c.pin, c.wait)
+    elif c.op == OP_VIEW:
+        return shoal_view_take(c.arena, &c.space, c.key, c.key_size, &c.pin, c.wait)
+    elif c.op == OP_DRAFT:
+        return shoal_draft_begin(c.arena, &c.space, c.key, c.key_size, c.cap, c.draft, c.wait)
+    elif c.op == OP_PUBLISH:
+        return shoal_draft_publish(c.arena, &c.space, c.key, c.key_size, c.draft, &c.put, &c.version, c.wait)
     elif c.op == OP_FIELDS:
         return shoal_fields(c.arena, &c.space, c.key, c.key_size, c.shard, &c.bytes, c.wait)
     elif c.op == OP_CLEAR:

@@ -33,7 +33,7 @@ cdef object _make_ref(str path, str namespace, uint64_t version, object expires,
     return ref
 
 
-cdef class Fields(Entries):
+cdef class Fields(Views):
     """One object of a tree, and the fields below it. `shoal.arena_memory.ArenaMemory` adds the rest.
 
     A handle borrows the mapping of the store that it was made from, and is closed with that.
@@ -148,6 +148,9 @@ cdef class Fields(Entries):
         _split(path, self._names)  # of a malformed path nothing is said but that
         key = self._absolute(path)
         return KeyNotFound(f"there is nothing at {key!r}", key=key, name=self._name)
+
+    cdef object _absent(self, object path):
+        return self._missing(path)
 
     # -------------------------------------------------- reading
 

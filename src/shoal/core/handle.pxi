@@ -95,7 +95,7 @@ cdef class Handle:
                     return -1
             if status != SHOAL_STALE:
                 return status
-            status = self._renew(c.op == OP_PUT or c.op == OP_INCR or c.op == OP_CONFIGURE)
+            status = self._renew(c.op in (OP_PUT, OP_INCR, OP_CONFIGURE, OP_DRAFT, OP_PUBLISH))
             if status == SHOAL_NOT_FOUND:
                 return SHOAL_MISS
             if status != SHOAL_OK:

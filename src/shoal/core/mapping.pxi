@@ -1,4 +1,4 @@
-# The mappings of this process: one of each arena, counted by its handles and by the calls in flight.
+# The mappings of this process: one of each arena, counted by its handles, by the calls in flight and by what looks at it.
 
 cdef dict _registry = {}    # (name, read_only) -> Arena
 cdef list _live = []        # every Arena that is mapped, also those that lost their name to another
@@ -21,6 +21,8 @@ cdef class Arena:
     cdef shoal_arena *raw
     cdef visit_t *visits
     cdef Py_ssize_t refs
+    cdef Py_ssize_t loans       # what looks at its memory (loans.pxi)
+    cdef Py_ssize_t fillings    # those of them that may write there
     cdef tuple key
     cdef list waiters
 
@@ -35,11 +37,19 @@ cdef class Arena:
         while link[0] != visit:
             link = &link[0].next
         link[0] = visit.next
-        if self.visits == NULL and self.ptr == NULL:
+        self.settle()
+
+    cdef void settle(self) noexcept:
+        """After the last visit to a closing mapping, those who wait for it go on; with the last loan it goes."""
+        if self.ptr != NULL or self.visits != NULL or self.raw == NULL:
+            return
+        if self.loans == 0:
             self.detach()
+        for waiter in self.waiters:
+            waiter.release()
+        self.waiters = []
 
     cdef void detach(self) noexcept:
-        """The last visit to a closing mapping is over."""
         cdef shoal_arena *raw = self.raw
         cdef PyObject *kind
         cdef PyObject *value
@@ -52,20 +62,27 @@ cdef class Arena:
             _live.remove(self)
         with nogil:
             shoal_close(raw)
-        for waiter in self.waiters:
-            waiter.release()
-        self.waiters = []
         PyErr_Restore(kind, value, trace)
 
+    cdef object quit(self):
+        """At the end of the process: leave, but what somebody may still look at stays mapped."""
+        cdef shoal_arena *raw = self.raw
+        cdef bint filling = self.fillings > 0
+        if raw == NULL or self.visits != NULL:
+            return
+        self.raw = NULL
+        _live.remove(self)
+        with nogil:
+            shoal_quit(raw, filling)
+
     cdef bint retire(self) noexcept:
-        """No new calls from here on; detach now if nobody is in a call. Says whether some still are."""
+        """No new calls from here on; detach now if nobody is in a call or has a loan. Says whether calls are under way."""
         if self.ptr != NULL:
             self.ptr = NULL
             if _registry.get(self.key) is self:
                 del _registry[self.key]
-        if self.visits == NULL:
-            self.detach()
-        return self.raw != NULL
+        self.settle()
+        return self.visits != NULL
 
     cdef object drain(self, double seconds):
         """Wait for the visits of other threads; but not if this very thread is inside one (a signal handler)."""
@@ -97,8 +114,7 @@ cdef class Arena:
         self.waiters = []
         if self.raw != NULL:
             shoal_after_fork(self.raw)
-        if self.ptr == NULL and self.visits == NULL:
-            self.detach()
+        self.settle()
 
     cdef str cause(self):
         cdef bytes detail = shoal_detail(self.raw) if self.raw != NULL else b""
@@ -173,6 +189,7 @@ def _close_all():
     for arena in list(_live):
         if arena.retire():
             arena.drain(1.0)
+        arena.quit()
 
 
 def _before_fork():

@@ -1,7 +1,7 @@
 # Opening a store, and letting go of it.
 
 
-cdef class Opened(Entries):
+cdef class Opened(Views):
     """A handle that somebody opened: it holds its mapping until it is closed."""
 
     def _attach(

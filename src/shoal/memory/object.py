@@ -179,7 +179,10 @@ class MemoryObject(ABC):
     def create_array(
         self, path: str, shape: int | tuple[int, ...], dtype: Any, *, ttl: Ttl = DEFAULT
     ) -> AbstractContextManager[Any]:
-        """A context manager that gives a writable array of zeros: set when the block ends, dropped on an exception."""
+        """A context manager whose block gets a new array to fill, which is set when it ends. See `Store.create_array`.
+
+        Raises `PathConflict` as `set` without `overwrite`, at the latest when the block ends.
+        """
 
     @abstractmethod
     def _set_encoded(self, path: str, data: bytes, ttl: Seconds, *, overwrite: bool = False) -> int:
