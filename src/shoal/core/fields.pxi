@@ -189,8 +189,8 @@ cdef class Fields(Views):
     def get_versioned(self, path) -> tuple:
         """What `get` gives and the version it has, of one and the same moment. Raises `KeyNotFound`."""
         cdef call_t c
-        if not path and not self._prefix:
-            raise self._missing("")
+        if self._is_root(path):
+            raise self._missing(path)
         value = self._find(path, &c)
         if value is _NOTHING:
             raise self._missing(path)
