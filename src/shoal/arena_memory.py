@@ -11,8 +11,6 @@ from .errors import KeyNotFound
 from .memory.object import MemoryObject
 from .memory.path import check_names, join, object_in_the_way, split, value_in_the_way
 
-from typing import Any
-
 TYPE_CHECKING = False  # typing is slow to import; checkers know this name
 if TYPE_CHECKING:
     from .arena import ArenaStore

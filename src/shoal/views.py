@@ -7,6 +7,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any
 
 from .codec import decode, kind
+from .codec.extensions import check_size
 from .errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ def plan_array(shape: Any, dtype: Any) -> tuple[tuple[int, ...], Any, int]:
             np.empty(sizes, sample.dtype)
     except ValueError as error:
         raise InvalidValue(f"no array has the shape {shape!r}: {error}") from error
-    return sizes, sample.dtype, prod(sizes) * sample.dtype.itemsize
+    size = prod(sizes) * sample.dtype.itemsize
+    check_size(size)
+    return sizes, sample.dtype, size
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: Any, order: Any = "C") -> Any:
@@ -57,16 +60,23 @@ def empty_aligned(shape: tuple[int, ...], dtype: Any, order: Any = "C") -> Any:
     return np.ndarray(shape, dtype, room, start, order=order)
 
 
+def _seal(array: Any) -> Any:
+    """Make it read-only for good: it can become writable again only if the memory that it lies in is."""
+    array.base.flags.writeable = array.flags.writeable = False
+    return array
+
+
 def view_of(key: str, data: bytes, *, allow_pickle: bool) -> Any:
     """What `Store.view` gives of an encoded value that nobody changes. Raises `InvalidValue`."""
     what = kind(data[:16])
     if what == "array":
         value = decode(data, allow_pickle=allow_pickle)
-        view = empty_aligned(value.shape, value.dtype, "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C")
+        view = empty_aligned(
+            value.shape, value.dtype, "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
+        )
         view[...] = value
-        view.flags.writeable = False
-        return view
-    if what == "bytes" or what == "str":
+        return _seal(view)
+    if what in ("bytes", "str"):
         return memoryview(data)[_head_size(data[0]) :]
     raise InvalidValue(f"views are of arrays, bytes and str; the value of {key!r} is {what}: get() it", key=key)
 
@@ -110,4 +120,4 @@ class PrivateDraft:
             raise RuntimeError("this create_array() has no block that could end")
         if kind is None:
             self.version = self._write(array)
-            array.flags.writeable = False
+            _seal(array)

@@ -136,7 +136,15 @@ def code_of(path: Path) -> str:
 # The parts of the binding, bottom-up: each uses only what comes before it.
 BINDING = PACKAGE / "_core.pyx"
 PARTS = PACKAGE / "core"
-CLASSES = {"handle": "Handle", "entries": "Entries", "views": "Views", "fields": "Fields", "reading": "Reader", "writing": "Writer", "store": "ArenaStore"}
+CLASSES = {
+    "handle": "Handle",
+    "entries": "Entries",
+    "views": "Views",
+    "fields": "Fields",
+    "reading": "Reader",
+    "writing": "Writer",
+    "store": "ArenaStore",
+}
 
 
 def test_the_binding_is_made_of_its_parts() -> None:
