@@ -144,6 +144,18 @@ def test_writing_again_sets_the_expiry_anew(memory: shoal.MemoryObject) -> None:
     assert memory.get("a.b") == 3
 
 
+def test_a_longer_life_replaces_a_shorter_one(backend: Backend, memory: shoal.MemoryObject) -> None:
+    memory.set("touched", 1, ttl=SOON)
+    memory.set("set", 1, ttl=SOON)
+    memory.new_object("object", ttl=SOON).set("x", 1)
+    memory.set("goes", 1, ttl=SOON)
+    memory.touch("touched", 1000)
+    memory.set("set", 2)
+    memory.touch("object", None)
+    backend.outlive(memory, "goes")
+    assert memory.to_dict() == {"touched": 1, "set": 2, "object": {"x": 1}}
+
+
 def test_a_reference_says_when_it_expires(memory: shoal.MemoryObject) -> None:
     assert memory.set("a", 1).expires is None
     ref = memory.set("a", 1, ttl=1000)

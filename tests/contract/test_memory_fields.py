@@ -130,8 +130,8 @@ def test_a_value_does_not_replace_an_object(memory: shoal.MemoryObject) -> None:
             lambda path=path: memory.__setitem__(path, 2),
             lambda path=path: memory.compare_and_set(path, 2, 0),
             lambda path=path: memory.incr(path),
-            lambda path=path: memory.modify(path, lambda _: 2),
-            lambda path=path: memory.modify(path, lambda _: 2, default=0),
+            lambda path=path: memory.modify(path, pytest.fail),
+            lambda path=path: memory.modify(path, pytest.fail, default=0),
             lambda path=path: memory.update({path.split(".")[0]: 2}),
         ):
             with pytest.raises(shoal.PathConflict) as caught:

@@ -96,7 +96,7 @@ def check_names(names: Names, path: str | None = None) -> Names:
             f"a path has at most {MAX_NAMES} names, this one has {len(names)}: {_shown(key)}", key=key, limit=MAX_NAMES
         )
     text = ".".join(names)
-    if len(text) * 3 > MAX_PATH_BYTES or not text.isascii():  # only these can be too long or not encodable
+    if len(text) > MAX_PATH_BYTES or not text.isascii():  # only these can be too long or not encodable
         key = join(names) if path is None else path
         try:
             size = len(text.encode())
