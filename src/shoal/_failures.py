@@ -11,6 +11,7 @@ from .errors import (
     IncompatibleArena,
     InvalidValue,
     KeyNotFound,
+    PathConflict,
     StorageError,
     StoreBusy,
     StoreNotFound,
@@ -39,6 +40,8 @@ FAILURES: dict[str, _Failure] = {
     "MISS": _Failure(KeyNotFound, "no such key: {key!r}"),
     "EXISTS": _Failure(StorageError, "the key is there already: {key!r}"),
     "CONFLICT": _Failure(StorageError, "the entry has another version: {key!r}"),
+    "IS_OBJECT": _Failure(PathConflict, "an object is at {key!r}, where a value would go"),
+    "NOT_OBJECT": _Failure(PathConflict, "a value is on the way to {key!r}, or there, where an object is needed"),
     "STALE": _Failure(StorageError, "a namespace of {name!r} is dropped again and again while it is used"),
     "BUSY": _Failure(
         StoreBusy,
@@ -108,7 +111,7 @@ def failure(status: str, *, key: Any = None, name: str | None = None, **facts: A
     if known.limit == "system":
         facts.update(directory=DIRECTORY, system=_size_of(DIRECTORY))
     text = known.message.format(key=key, name=name, **facts)
-    if not issubclass(known.kind, (StorageError, KeyNotFound, InvalidValue, AccessDenied)):
+    if not issubclass(known.kind, (StorageError, KeyNotFound, InvalidValue, AccessDenied, PathConflict)):
         return known.kind(text)
     error = known.kind(text, key=key, name=name, limit=facts[known.limit] if known.limit else None)
     if isinstance(error, OSError) and facts.get("errno"):

@@ -149,13 +149,16 @@ class ArenaStore(_core.ArenaStore, Store):
         return token_lives(self, token)
 
     def stats(self) -> Stats:
-        """What the arena has done and holds, over all its processes."""
+        """What the arena has done and holds, over all its processes. Removes what dead ones left first."""
         from .records import NamespaceStats, Stats
 
+        if not self.read_only:
+            self._reap()
         spaces = {name: NamespaceStats(*usage) for name, usage in self._usage()}
         figures = self._stats()
         return Stats(
             entries=sum(space.entries for space in spaces.values()),
+            fields=sum(space.fields for space in spaces.values()) + self._run_fields(),
             namespaces=spaces,
             pinned=figures["pinned_bytes"],
             **{name: figures[name] for name in _FIGURES},

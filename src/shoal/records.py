@@ -44,6 +44,10 @@ class NamespaceStats:
     ttl: float | None
     """Seconds that an entry lives if nothing else is said; None: it never expires."""
     eviction: str
+    fields: int = 0
+    """Of its memory, objects included."""
+    field_bytes: int = 0
+    """Of their names and encoded values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class Stats:
     """Repairs after the death of a process that was writing."""
     processes: int
     """Attached now."""
+    fields: int = 0
+    """In the memory of all namespaces and of all runs, objects included."""
     pinned: int = 0
     """Bytes that views and reads under way keep where they are, of all processes."""
     namespaces: dict[str, NamespaceStats] = field(default_factory=dict)

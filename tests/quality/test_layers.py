@@ -141,6 +141,7 @@ CLASSES = {
     "entries": "Entries",
     "views": "Views",
     "fields": "Fields",
+    "opening": "Opened",
     "reading": "Reader",
     "writing": "Writer",
     "store": "ArenaStore",
@@ -172,7 +173,7 @@ PYTHON_LAYERS = (
     {"_failures", "_lifetime", "keys", "options", "patterns", "records"},
     {"codec"},
     {"memory", "snapshot", "store", "views"},
-    {"_core", "backends", "arena"},
+    {"_core", "backends", "arena", "arena_memory"},
     {"__init__", "_lazy"},
     {"cli", "__main__"},
 )

@@ -485,7 +485,10 @@ class MemoryStore(EncodedStore):
     def stats(self) -> Stats:
         with self._reading() as (arena, _):
             spaces = {
-                name: NamespaceStats(len(space.slots), space.bytes, space.max_keys, space.ttl, space.eviction)
+                name: NamespaceStats(
+                    *(len(space.slots), space.bytes, space.max_keys, space.ttl, space.eviction),
+                    *(space.tree.nodes, space.tree.bytes),
+                )
                 for name, space in sorted(arena.spaces.items())
             }
             return Stats(
@@ -502,5 +505,6 @@ class MemoryStore(EncodedStore):
                 lock_waits=0,
                 recoveries=0,
                 processes=1,
+                fields=sum(space.fields for space in spaces.values()) + arena.runs.nodes,
                 namespaces=spaces,
             )

@@ -104,13 +104,15 @@ def _list_namespaces(arguments: argparse.Namespace) -> int:
         print_json([{"name": name, **dataclasses.asdict(spaces[name])} for name in sorted(spaces)])
         return 0
     rows = [(name, *_space_cells(spaces[name])) for name in sorted(spaces)]
-    print_table(("namespace", "entries", "bytes", "max keys", "ttl", "eviction"), rows, numbers=(1, 2, 3))
+    headings = ("namespace", "entries", "bytes", "max keys", "ttl", "eviction", "fields", "of bytes")
+    print_table(headings, rows, numbers=(1, 2, 3, 6, 7))
     return 0
 
 
 def _space_cells(space: NamespaceStats) -> tuple[object, ...]:
     limit = space.max_keys or "any"
-    return space.entries, human_size(space.bytes), limit, human_age(space.ttl), space.eviction
+    settings = limit, human_age(space.ttl), space.eviction
+    return space.entries, human_size(space.bytes), *settings, space.fields, human_size(space.field_bytes)
 
 
 def _stat(arguments: argparse.Namespace) -> int:

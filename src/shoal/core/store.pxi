@@ -92,10 +92,10 @@ cdef class ArenaStore(Writer):
     # -------------------------------------------------- the whole arena
 
     def _usage(self) -> list:
-        """Of each namespace: its name, and (entries, bytes, max_keys, ttl in seconds or None, eviction)."""
-        cdef shoal_namespace space
+        """Of each namespace: its name, and (entries, bytes, max_keys, ttl in seconds or None, eviction, fields, bytes of fields)."""
+        cdef shoal_namespace space, tree
         cdef shoal_namespace_config config
-        cdef shoal_namespace_stats count
+        cdef shoal_namespace_stats count, fields
         cdef shoal_arena *raw = self._at()
         cdef Arena arena = self._arena
         cdef visit_t visit
@@ -111,16 +111,44 @@ cdef class ArenaStore(Writer):
                 status = shoal_namespace_count(raw, &space, &count, wait)
                 if status == SHOAL_OK:
                     status = shoal_namespace_get_config(raw, &space, &config)
+                if status == SHOAL_OK:
+                    status = shoal_tree_open(raw, &space, False, &tree, wait)
+                    memset(&fields, 0, sizeof(fields))
+                    if status == SHOAL_OK:
+                        status = shoal_namespace_count(raw, &tree, &fields, wait)
+                    elif status == SHOAL_NOT_FOUND:
+                        status = SHOAL_OK
             arena.leave(&visit)
             if status == SHOAL_STALE and PyErr_Occurred() == NULL:
                 continue  # dropped meanwhile
             self._check(status, None)
             eviction = "sieve" if config.eviction == SHOAL_EVICT_SIEVE else "error"
             ttl = config.ttl / 1e9 if config.ttl else None
-            found.append((name, (count.entries, count.bytes, config.max_keys, ttl, eviction)))
+            usage = (count.entries, count.bytes, config.max_keys, ttl, eviction, fields.entries, fields.bytes)
+            found.append((name, usage))
             raw = self._at()
             arena = self._arena
         return found
+
+    def _run_fields(self) -> int:
+        """How many fields the runs of all processes have."""
+        cdef shoal_namespace runs
+        cdef shoal_namespace_stats fields
+        cdef shoal_arena *raw = self._at()
+        cdef Arena arena = self._arena
+        cdef visit_t visit
+        cdef int64_t wait = self._wait
+        cdef int status
+        memset(&fields, 0, sizeof(fields))
+        arena.enter(&visit)
+        with nogil:
+            status = shoal_runs_open(raw, &self._space, False, &runs, wait)
+            if status == SHOAL_OK:
+                status = shoal_namespace_count(raw, &runs, &fields, wait)
+        arena.leave(&visit)
+        if status != SHOAL_NOT_FOUND:
+            self._check(status, None)
+        return fields.entries
 
     def namespaces(self) -> list:
         """The names of all namespaces, sorted; "default" is always among them."""
