@@ -33,6 +33,11 @@ static inline void entry_store(block *b, const entry *e)
 static inline void entry_set_next(block *b, uint64_t ref) { store_relaxed(&b->next, (load_relaxed(&b->next) & ~REF_MASK) | ref); }
 static inline void entry_set_prev(block *b, uint64_t ref) { store_relaxed(&b->prev, (load_relaxed(&b->prev) & ~REF_MASK) | ref); }
 
+static inline void entry_set_flags(block *b, uint32_t flags)
+{
+    store_relaxed(&b->next, (load_relaxed(&b->next) & ~(0xFFull << 56)) | (uint64_t)flags << 56);
+}
+
 static inline uint64_t entry_key_at(uint32_t flags)
 {
     return sizeof(block) + ((flags & BLOCK_EXPIRES) ? 8 : 0) + ((flags & BLOCK_CREATED) ? 8 : 0) +

@@ -270,7 +270,7 @@ static shoal_status list_fields(shoal_arena *a, const shoal_namespace *tree, con
     } else if (p->size == 0) {
         lookup key = root_lookup(a, tree, s);
         status = table_find(a, &key, &t.at);
-    } else if ((status = tree_walk(a, tree, p, s, &t, w)) == SHOAL_OK && (!t.found || t.rest.size || !(t.at.e.flags & BLOCK_OBJECT))) {
+    } else if ((status = tree_walk(a, tree, p, s, &t)) == SHOAL_OK && (!t.found || t.rest.size || !(t.at.e.flags & BLOCK_OBJECT))) {
         status = SHOAL_MISS;
     }
     if (status == SHOAL_OK)

@@ -213,7 +213,7 @@ bool namespace_drop_runs(shoal_arena *a, uint32_t slot, uint32_t generation, con
     uint32_t s = tree_shard(a, &runs, &p);
     if (shard_lock(a, s, &patience) != SHOAL_OK)
         return false;
-    shoal_status status = tree_walk(a, &runs, &p, s, &t, &patience);
+    shoal_status status = tree_walk(a, &runs, &p, s, &t);
     if (status == SHOAL_OK && t.found)
         status = entry_remove(a, s, &t.at, &patience);
     shard_unlock(a, s);

@@ -26,6 +26,7 @@ typedef struct writing {
     uint64_t object;   /* the ref of the object to link a new field to (0: it is linked later), */
     uint64_t first;    /* and the ref of the first field of an object that is made */
     uint64_t ref;      /* what was published */
+    bool made;         /* an object that nobody asked for */
     bool limited;      /* the namespace's count lock is held */
     bool keep;         /* version and time of modification stay */
     bool draft;        /* the caller fills the prepared block, and keeps its pin; */
@@ -41,7 +42,7 @@ static inline uint64_t value_size(const writing *x) { return x->args.head_size +
 static inline uint32_t flags_of(const writing *x)
 {
     return (x->args.align ? BLOCK_ALIGNED : 0) | (x->ns->tree ? BLOCK_FIELD : 0) |
-           (x->args.object ? BLOCK_OBJECT | BLOCK_EXPIRES | BLOCK_CREATED : 0);
+           (x->args.object ? BLOCK_OBJECT | BLOCK_EXPIRES | BLOCK_CREATED : 0) | (x->made ? BLOCK_MADE : 0);
 }
 
 static inline void fill_value(uint8_t *to, const shoal_put_args *args)

@@ -295,7 +295,7 @@ static shoal_status take_pin(shoal_arena *a, const shoal_namespace *ns, const vo
     if (status != SHOAL_OK || (status = target_make(a, ns, key, key_size, &k)) != SHOAL_OK ||
         (status = shard_lock(a, k.key.shard_index, &w)) != SHOAL_OK)
         return status;
-    status = load_relaxed(&a->records[ns->id].uid) != ns->uid ? SHOAL_STALE : target_find(a, &k, &p, &w);
+    status = load_relaxed(&a->records[ns->id].uid) != ns->uid ? SHOAL_STALE : target_find(a, &k, &p);
     if (status == SHOAL_OK && entry_expired(p.b, &p.e))
         status = SHOAL_MISS;
     if (status == SHOAL_OK && !(p.word & SLOT_LARGE))

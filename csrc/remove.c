@@ -54,6 +54,34 @@ shoal_status entry_remove(shoal_arena *a, uint32_t shard_index, place *p, waitin
     return SHOAL_OK;
 }
 
+shoal_status objects_prune(shoal_arena *a, uint32_t shard_index, uint64_t ref, waiting *w)
+{
+    for (;;) {
+        block *b = ref ? block_at(a, ref) : NULL;
+        entry e = b ? entry_load(b) : (entry){0};
+        place p;
+        if (!(e.flags & BLOCK_OBJECT) || !(e.flags & BLOCK_MADE) ||
+            !range_known(a, ref << REF_SHIFT, entry_bytes(e.flags, e.key_size, e.value_size)) ||
+            load_relaxed(object_first(b, e.flags, e.key_size)) != 0)
+            return SHOAL_OK;
+        uint64_t previous = load_relaxed(&entry_links(b, e.flags)->previous);
+        shoal_status status = entry_listed(a, shard_index, e.ns, load_relaxed(&a->records[e.ns].last_uid), ref, &p);
+        if (status != SHOAL_OK || (status = entry_remove(a, shard_index, &p, w)) != SHOAL_OK)
+            return status;
+        ref = previous & FIELD_FIRST ? previous & REF_MASK : 0;
+    }
+}
+
+shoal_status entry_expire(shoal_arena *a, uint32_t shard_index, place *p, waiting *w)
+{
+    uint64_t previous = (p->e.flags & BLOCK_FIELD) ? load_relaxed(&entry_links(p->b, p->e.flags)->previous) : 0;
+    shoal_status status = entry_remove(a, shard_index, p, w);
+    if (status != SHOAL_OK)
+        return status;
+    count_one(a, COUNT_EXPIRED);
+    return unlikely(previous & FIELD_FIRST) ? objects_prune(a, shard_index, previous & REF_MASK, w) : SHOAL_OK;
+}
+
 void block_discard(shoal_arena *a, uint32_t shard_index, uint64_t ref, const entry *e)
 {
     shard *sh = &a->shards[shard_index];

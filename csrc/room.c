@@ -25,12 +25,11 @@ shoal_status sweep_steps(shoal_arena *a, uint32_t shard_index, uint32_t ns, uint
                 place p;
                 shoal_status status = entry_listed(a, shard_index, ns, uid, ref, &p);
                 if (status == SHOAL_OK)
-                    status = entry_remove(a, shard_index, &p, w);
+                    status = entry_expire(a, shard_index, &p, w);
                 if (status != SHOAL_OK) {
-                    nh->cursor = ref;
+                    nh->cursor = 0;
                     return status;
                 }
-                count_one(a, COUNT_EXPIRED);
             } else if (expires != 0 && expires < nh->due_next) {
                 nh->due_next = expires;
             }

@@ -12,7 +12,7 @@ uint32_t tree_shard(const shoal_arena *a, const shoal_namespace *tree, const pat
     return field_lookup(a, tree, 0, p->names, path_name(p)).shard_index;
 }
 
-shoal_status tree_walk(shoal_arena *a, const shoal_namespace *tree, const path *p, uint32_t shard_index, trail *t, waiting *w)
+shoal_status tree_walk(shoal_arena *a, const shoal_namespace *tree, const path *p, uint32_t shard_index, trail *t)
 {
     shoal_way at = {0};
     size_t skip = base_knows(a, tree->base, p, &at);
@@ -30,13 +30,8 @@ shoal_status tree_walk(shoal_arena *a, const shoal_namespace *tree, const path *
         t->rest = path_after(&t->rest, name);
         t->object = at.ref;
         shoal_status status = table_find(a, &t->key, &t->at);
-        t->found = status == SHOAL_OK;
-        if (t->found && unlikely(entry_expired(t->at.b, &t->at.e))) {
-            if ((status = entry_remove(a, shard_index, &t->at, w)) != SHOAL_OK)
-                return status;
-            count_one(a, COUNT_EXPIRED);
-            t->found = false;
-        }
+        t->expired = status == SHOAL_OK && unlikely(entry_expired(t->at.b, &t->at.e));
+        t->found = status == SHOAL_OK && !t->expired;
         if (status != SHOAL_OK && status != SHOAL_MISS)
             return status;
         if (!t->found || t->rest.size == 0 || !(t->at.e.flags & BLOCK_OBJECT))
@@ -61,12 +56,12 @@ shoal_status target_make(shoal_arena *a, const shoal_namespace *ns, const void *
     return SHOAL_OK;
 }
 
-shoal_status target_find(shoal_arena *a, target *t, place *p, waiting *w)
+shoal_status target_find(shoal_arena *a, const target *t, place *p)
 {
     if (likely(!t->ns->tree))
         return table_find(a, &t->key, p);
     trail found;
-    shoal_status status = tree_walk(a, t->ns, &t->names, t->key.shard_index, &found, w);
+    shoal_status status = tree_walk(a, t->ns, &t->names, t->key.shard_index, &found);
     *p = found.at;
     return status == SHOAL_OK && (!found.found || found.rest.size) ? SHOAL_MISS : status;
 }

@@ -8,6 +8,7 @@
 typedef struct trail {
     lookup key;      /* of that name */
     bool found;
+    bool expired;    /* something lies there that counts as missing: to be removed before anything comes in its place */
     place at;        /* what lies there, if anything */
     uint64_t object; /* ref of the object that it belongs to; 0: at the top, of the shard's root */
     path rest;       /* the names after it */
@@ -15,8 +16,8 @@ typedef struct trail {
 
 /* The shard of a valid path. */
 uint32_t tree_shard(const shoal_arena *a, const shoal_namespace *tree, const path *p);
-/* Under the shard's lock. What has expired is removed on the way. OK, BUSY, CORRUPT. */
-shoal_status tree_walk(shoal_arena *a, const shoal_namespace *tree, const path *p, uint32_t shard_index, trail *out, waiting *w);
+/* Under the shard's lock. OK, CORRUPT. */
+shoal_status tree_walk(shoal_arena *a, const shoal_namespace *tree, const path *p, uint32_t shard_index, trail *out);
 
 /* What of a path the cache knows: how many bytes to skip, 0 = nothing, and the object that they lead to. */
 static inline size_t base_knows(const shoal_arena *a, const shoal_base *base, const path *p, shoal_way *to)
@@ -59,7 +60,7 @@ typedef struct target {
 /* OK, INVALID. */
 shoal_status target_make(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size, target *out);
 /* Under the lock. OK, MISS, CORRUPT. */
-shoal_status target_find(shoal_arena *a, target *t, place *p, waiting *w);
+shoal_status target_find(shoal_arena *a, const target *t, place *p);
 
 /* Free what graves hold. No lock held; whatever keeps it from that keeps others as well, and they go on with it. */
 void tree_tidy(shoal_arena *a, uint32_t shard_index, const waiting *w);

@@ -16,6 +16,7 @@ static shoal_status make_object(shoal_arena *a, writing *x, const lookup *key, u
 {
     static const uint8_t nothing[OBJECT_VALUE];
     *o = (writing){.ns = x->ns, .key = *key, .w = x->w, .found = instead != NULL, .object = object, .first = first,
+                   .made = !is_root_name(key->key, key->key_size),
                    .args = {.object = true, .head = nothing, .head_size = sizeof nothing, .ttl = SHOAL_TTL_NEVER}};
     if (instead)
         o->at = *instead;
@@ -82,7 +83,8 @@ static shoal_status make_way(shoal_arena *a, writing *x, uint64_t object)
 
 shoal_status publish_field(shoal_arena *a, writing *x)
 {
-    if (x->found && x->args.object && !x->args.overwrite) { /* it is there */
+    if (x->found && x->args.object && !x->args.overwrite) { /* it is there, and now it stays */
+        entry_set_flags(x->at.b, x->at.e.flags & ~BLOCK_MADE);
         x->version = x->at.e.version;
         if (x->args.expires)
             *x->args.expires = (int64_t)load_relaxed(entry_expires(x->at.b));
@@ -90,10 +92,19 @@ shoal_status publish_field(shoal_arena *a, writing *x)
     }
     if (x->found)
         return publish(a, x);
-    shoal_status status = trail_object(a, x, &x->object);
+    uint32_t s = x->key.shard_index;
+    shoal_status status = x->trail.expired ? entry_remove(a, s, &x->trail.at, &x->w) : SHOAL_OK;
     if (status != SHOAL_OK)
         return status;
-    return x->trail.rest.size ? make_way(a, x, x->object) : publish(a, x);
+    if (x->trail.expired)
+        count_one(a, COUNT_EXPIRED);
+    status = trail_object(a, x, &x->object);
+    uint64_t object = x->object;
+    if (status == SHOAL_OK)
+        status = x->trail.rest.size ? make_way(a, x, object) : publish(a, x);
+    if (status != SHOAL_OK && x->trail.expired)
+        objects_prune(a, s, object, &x->w);
+    return status;
 }
 
 /* Where the path leads is seen under the lock; till then, its shard and its last name. */

@@ -38,7 +38,7 @@ static shoal_status begin(shoal_arena *a, writing *x)
     if (status == SHOAL_OK && unlikely(load_relaxed(&a->shards[s].graves) != 0))
         status = graves_reap(a, s, SWEEP_STEPS, &x->w);
     if (status == SHOAL_OK && unlikely(x->ns->tree)) {
-        status = tree_walk(a, x->ns, &x->names, s, &x->trail, &x->w);
+        status = tree_walk(a, x->ns, &x->names, s, &x->trail);
         x->found = status == SHOAL_OK && x->trail.found && x->trail.rest.size == 0;
         x->at = x->trail.at;
         if (x->trail.rest.size == 0)
@@ -250,7 +250,7 @@ shoal_status shoal_put(shoal_arena *a, const shoal_namespace *ns, const void *ke
     x.args = *args;
     x.by = NULL;
     x.prepared = 0;
-    x.keep = x.draft = false;
+    x.keep = x.draft = x.made = false;
     if (args->old)
         *args->old = (shoal_bytes){0};
     if (unlikely(args->object)) {

@@ -162,6 +162,33 @@ static void expiry(void)
     ARENA_END(a);
 }
 
+static void objects_made_on_the_way_go_with_what_expires(void)
+{
+    shoal_arena *a = arena_new("tree", 16 * MIB);
+    shoal_namespace tree = tree_of(a);
+    CHECK_STATUS(make(a, &tree, "asked", false), SHOAL_OK);
+    CHECK_STATUS(put_ttl(a, &tree, names("asked.p.v"), "1", MILLISECOND), SHOAL_OK);
+    CHECK_STATUS(put_ttl(a, &tree, names("way.p.q.v"), "2", MILLISECOND), SHOAL_OK);
+    CHECK_STATUS(put_ttl(a, &tree, names("way.p.r.v"), "3", MILLISECOND), SHOAL_OK);
+    CHECK_STATUS(put_ttl(a, &tree, names("both.p.v"), "4", MILLISECOND), SHOAL_OK);
+    CHECK_STATUS(set(a, &tree, "both.w", "5"), SHOAL_OK);
+    CHECK_STATUS(put_ttl(a, &tree, names("later.p.v"), "6", MILLISECOND), SHOAL_OK);
+    CHECK_STATUS(make(a, &tree, "later.p", false), SHOAL_OK); /* from now on it is asked for */
+    sleep_until(shoal_clock_mono_ns() + 2 * MILLISECOND);
+    CHECK_STATUS(drop(a, &tree, "way.p.q.v"), SHOAL_MISS); /* leaves the rest to the sweep */
+    CHECK_EQ(count_of(a, &tree), 5u); /* asked, both, both.w, later, later.p */
+    CHECK_TEXT(fields(a, &tree, ""), "asked/ both/ later/");
+    CHECK_TEXT(fields(a, &tree, "asked"), "");
+    CHECK_TEXT(fields(a, &tree, "both"), "w");
+    CHECK_SOUND(a);
+    CHECK_STATUS(put_ttl(a, &tree, names("way.p.v"), "1", MILLISECOND), SHOAL_OK);
+    sleep_until(shoal_clock_mono_ns() + 2 * MILLISECOND);
+    CHECK_STATUS(set(a, &tree, "way.p.v", "new"), SHOAL_OK); /* in the place of what has expired, in the same object */
+    CHECK_TEXT(get(a, &tree, "way.p.v"), "new");
+    CHECK_EQ(count_of(a, &tree), 8u);
+    ARENA_END(a);
+}
+
 /* Through a base: the same answers, whatever becomes of the object. */
 static void a_cached_way(void)
 {
@@ -475,6 +502,7 @@ static int tests(void)
     RUN(paths_that_are_none);
     RUN(removing_subtrees);
     RUN(expiry);
+    RUN(objects_made_on_the_way_go_with_what_expires);
     RUN(a_cached_way);
     RUN(clearing_and_dropping);
     RUN(a_full_arena_leaves_nothing_half_made);

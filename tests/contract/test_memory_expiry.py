@@ -59,10 +59,31 @@ def test_an_object_made_to_expire(backend: Backend, memory: shoal.MemoryObject) 
     handle = memory.new_object("a.b", ttl=SOON)
     handle.set("c.d", 1)
     backend.outlive(memory, "a.b")
-    assert memory.to_dict() == {"a": {}}
+    assert memory.get("a.b") is None
     handle.set("c.d", 2)  # made anew, on the way, and that never expires
     assert memory.to_dict() == {"a": {"b": {"c": {"d": 2}}}}
     assert memory.ttl("a.b") is None
+
+
+def test_objects_made_for_what_has_expired_go_as_well(backend: Backend, store: shoal.Store) -> None:
+    memory = store.memory()
+    memory.new_object("asked").set("x.y", 1, ttl=SOON)
+    memory.set("way.a.b", 1, ttl=SOON)
+    memory.set("way.a.c.d", 2, ttl=SOON)
+    memory.set("both.a.b", 1, ttl=SOON)
+    memory.set("both.c", 2)
+    memory.set("later.a.b", 1, ttl=SOON)
+    memory.new_object("later.a")
+    for path in ("asked.x.y", "way.a.b", "way.a.c.d", "both.a.b", "later.a.b"):
+        backend.outlive(memory, path)
+    assert store.stats().fields == 5  # counting sweeps
+    assert memory.to_dict() == {"asked": {}, "both": {"c": 2}, "later": {"a": {}}}
+
+
+def test_an_object_whose_fields_were_deleted_stays(memory: shoal.MemoryObject) -> None:
+    memory.set("a.b.c", 1)
+    memory.delete("a.b.c")
+    assert memory.to_dict() == {"a": {"b": {}}}
 
 
 def test_what_expired_with_its_object_does_not_come_back(backend: Backend, memory: shoal.MemoryObject) -> None:

@@ -86,6 +86,8 @@ class TreeMemory(EncodedMemory):
             elif overwrite or node is None or node.data is not None:
                 node, _ = self._change(arena, tree, names, None, overwrite=overwrite)
                 self._live(arena, tree, node, ttl, default)
+            else:
+                node.made = False  # from now on it is asked for
 
     @staticmethod
     def _change(arena: Arena, tree: Tree, names: Names, data: bytes | None, *, overwrite: bool) -> tuple[Node, bool]:

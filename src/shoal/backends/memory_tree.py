@@ -23,7 +23,7 @@ __all__ = ["Change", "Node", "Tree"]
 class Node:
     """A field: a value (`data`), or an object (`fields`)."""
 
-    __slots__ = ("created", "data", "deadline", "fields", "modified", "name", "parent", "version")
+    __slots__ = ("created", "data", "deadline", "fields", "made", "modified", "name", "parent", "version")
 
     def __init__(self, name: str, data: bytes | None = None) -> None:
         self.name = name
@@ -33,6 +33,7 @@ class Node:
         self.version = 0
         self.created = self.modified = 0  # wall time, microseconds
         self.deadline: int | None = None  # monotonic, nanoseconds
+        self.made = False  # on the way to a field: it goes with the last of its fields that expires
 
     @property
     def size(self) -> int:
@@ -122,7 +123,9 @@ class Tree:
                 self.detach(change.old)
             node = change.above
             for place, name in enumerate(change.new, 1):
-                node = self._attach(node, Node(name, data if place == len(change.new) else None), version, now)
+                last = place == len(change.new)
+                node = self._attach(node, Node(name, data if last else None), version, now)
+                node.made = not last
         node.version, node.modified = version, now
         return node
 
@@ -162,7 +165,12 @@ class Tree:
         expired = 0
         while self.deadlines and self.deadlines[0][0] <= now:
             deadline, _, node = heappop(self.deadlines)
-            if node.parent is not None and node.deadline == deadline:
+            above = node.parent
+            if above is not None and node.deadline == deadline:
                 self.detach(node)
                 expired += 1
+                while above.made and not above.fields:
+                    gone, above = above, above.parent
+                    assert above is not None  # the root is not made
+                    self.detach(gone)
         return expired

@@ -39,7 +39,8 @@ class MemoryObject(ABC):
 
     Arguments named `ttl` are seconds (a number or a `datetime.timedelta`); None means that the field never expires,
     leaving it out means the namespace's default. An object that expires takes all that is below it along. Objects made on the
-    way to a field, or of a dict, do not expire by themselves: only `new_object` and `touch` have them do so.
+    way to a field, or of a dict, do not expire by themselves; some time after the last of its fields has expired, such an
+    object goes, unless `new_object` has asked for it meanwhile.
 
     A path that is malformed is `InvalidKey`, one that is not a str is `KeyTypeError`.
     """
