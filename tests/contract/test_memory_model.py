@@ -61,15 +61,23 @@ class Value:
 class Object:
     fields: dict[str, Value | Object] = field(default_factory=dict)
     deadline: float | None = None
+    made: bool = False  # on the way: it goes with the last of its fields that expires
 
     def to_dict(self) -> dict[str, Any]:
         return {n: f.to_dict() if isinstance(f, Object) else f.value for n, f in self.fields.items()}
 
-    def expire(self, now: float) -> None:
-        self.fields = {n: f for n, f in self.fields.items() if f.deadline is None or f.deadline > now}
-        for below in self.fields.values():
-            if isinstance(below, Object):
-                below.expire(now)
+    def expire(self, now: float) -> bool:
+        """Whether anything did."""
+        some = False
+        for name, below in list(self.fields.items()):
+            gone = below.deadline is not None and below.deadline <= now
+            if not gone and isinstance(below, Object) and below.expire(now):
+                some = True
+                gone = below.made and not below.fields
+            if gone:
+                some = True
+                del self.fields[name]
+        return some
 
     def find(self, names: Names) -> Value | Object | None:
         found: Value | Object | None = self
@@ -86,7 +94,7 @@ class Object:
         for name in names[:-1]:
             below = above.fields.get(name)
             if not isinstance(below, Object):
-                below = above.fields[name] = Object()
+                below = above.fields[name] = Object(made=True)
             above = below
         above.fields[names[-1]] = new
 
@@ -197,8 +205,10 @@ class MemoryMachine(RuleBasedStateMachine):
                 memory.new_object(join(names), **self.keywords(ttl))
             return
         assert memory.new_object(join(names), overwrite, **self.keywords(ttl)) == memory._child(*names)
-        if overwrite or old is None:
+        if overwrite or not isinstance(old, Object):
             model.put(names, Object(deadline=self.deadline(place, ttl)))
+        else:
+            old.made = False
 
     @rule(place=PLACES, names=PATHS, value=VALUES, ttl=TTLS, off=st.sampled_from([0, 0, 1]))
     def compare_and_set(self, *, place: str, names: Names, value: Any, ttl: Any, off: int) -> None:
@@ -274,8 +284,11 @@ class MemoryMachine(RuleBasedStateMachine):
                 if not isinstance(value, dict):
                     self.written(place, (*above, name), value, "default")
                 else:
-                    if model.find((*above, name)) is None:
-                        model.put((*above, name), Object())
+                    found = model.find((*above, name))
+                    if not isinstance(found, Object):
+                        model.put((*above, name), Object(made=bool(value)))
+                    elif not value:
+                        found.made = False
                     merge((*above, name), value)
 
         if mapping and (model.value_above((*names, "")) or conflicts(names, mapping)):
@@ -299,7 +312,7 @@ class MemoryMachine(RuleBasedStateMachine):
                     self.written(place, (*above, name), value, "default")
                 else:
                     if not isinstance(here.fields.get(name), Object):
-                        model.put((*above, name), Object())
+                        model.put((*above, name), Object(made=bool(value)))
                     become((*above, name), value)
 
         become((), mapping)
@@ -340,12 +353,13 @@ class MemoryMachine(RuleBasedStateMachine):
     @rule(place=PLACES, names=PATHS)
     def outlive(self, place: str, names: Names) -> None:
         memory, model = self.at(place)
-        found, above = model.find(names), model.find(names[:-1])
+        found = model.find(names)
         assert memory.touch(join(names), 0.002) == (found is not None)
         self.backend.outlive(memory, join(names))
+        self.store.stats()  # counting sweeps: what was made for this field alone goes now
         if found is not None:
-            assert isinstance(above, Object)
-            del above.fields[names[-1]]
+            found.deadline = self.clock.now
+            model.expire(self.clock.now)
 
     # ------------------------------------------------------------------ reading
 
