@@ -7,7 +7,7 @@
     │   └── PathConflict                    a value where the path needs an object, or the other way round
     ├── InvalidValue     (TypeError)        a value that cannot be stored or read
     ├── PatternError     (ValueError)       a malformed glob
-    ├── AccessDenied     (PermissionError)  another user's store, or a read-only one
+    ├── AccessDenied     (PermissionError)  another user's store, a read-only one, or what a scope does not allow
     └── StorageError     (OSError)          the store itself
         ├── CapacityExceeded                full: the arena, the file system, max_keys, a table
         ├── CorruptArena                    the arena contradicts itself
@@ -115,7 +115,7 @@ class PatternError(ShoalError, ValueError):
 
 
 class AccessDenied(ShoalError, PermissionError):
-    """The store belongs to another user, or is read-only."""
+    """The store belongs to another user, is read-only, or is a scope that does not allow this."""
 
 
 class StorageError(ShoalError, OSError):

@@ -31,13 +31,17 @@ from .memory.path import escape, split
 from .options import MAX_TTL, check_name, parse_max_keys, parse_ttl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
+    from typing import TypeAlias
 
     from .memory.object import MemoryObject
     from .memory.path import Names
     from .records import Metadata, NamespaceStats
     from .store import Store
+
+    # "entry", "value" (of the memory) or "object"; its key or path; whether it expires.
+    Admit: TypeAlias = Callable[[str, str, bool], None]
 
 __all__ = ["dump", "load"]
 
@@ -60,9 +64,19 @@ _EVICTION = ("error", "sieve")
 # ---------------------------------------------------------------------- writing
 
 
-def dump(store: Store, path: str | os.PathLike[str], *, all_namespaces: bool = False) -> int:
-    """Write a snapshot; the result is the number of entries. See `Store.dump`."""
-    settings = store.stats().namespaces
+def dump(
+    store: Store,
+    path: str | os.PathLike[str],
+    *,
+    all_namespaces: bool = False,
+    settings: dict[str, NamespaceStats] | None = None,
+) -> int:
+    """Write a snapshot; the result is the number of entries. See `Store.dump`.
+
+    `settings` are those of the namespaces, for a store that does not tell them itself.
+    """
+    if settings is None:
+        settings = store.stats().namespaces
     names = store.namespaces() if all_namespaces else [store.namespace_name]
     with _replacing(os.fsdecode(path)) as file, ExitStack() as opened:
         out = _Writer(file)
@@ -191,17 +205,27 @@ class _Field(NamedTuple):
     expires_us: int
 
 
-def load(store: Store, path: str | os.PathLike[str], *, replace: bool = False, allow_pickle: bool = False) -> int:
-    """Read a snapshot into the store; the result is the number of entries. See `Store.load`."""
+def load(
+    store: Store,
+    path: str | os.PathLike[str],
+    *,
+    replace: bool = False,
+    allow_pickle: bool = False,
+    admit: Admit | None = None,
+) -> int:
+    """Read a snapshot into the store; the result is the number of entries. See `Store.load`.
+
+    `admit` is called for everything in the file before the first write, and raises what speaks against it.
+    """
     if store.closed:
         raise StoreClosed(f"the store {store.url} is closed", name=store.name)
     if store.read_only:
         raise AccessDenied(f"the store {store.url} was opened read-only", name=store.name)
     reader = _Reader(os.fsdecode(path))
     with reader.opened() as file, ExitStack() as opened:
-        names = reader.verify(file, allow_pickle=allow_pickle)
+        names = reader.verify(file, allow_pickle=allow_pickle, admit=admit)
         target = store
-        known = set(store.namespaces())
+        known = set(store.namespaces()) if reader.all_namespaces else {store.namespace_name}
         if replace:
             for name in names if reader.all_namespaces else [store.namespace_name]:
                 if name in known:
@@ -282,13 +306,17 @@ class _Reader:
         with os.fdopen(descriptor, "rb") as file:
             yield file
 
-    def verify(self, file: BinaryIO, *, allow_pickle: bool) -> list[str]:
-        """Check every byte of the file; the result is the names of its namespaces."""
+    def verify(self, file: BinaryIO, *, allow_pickle: bool, admit: Admit | None = None) -> list[str]:
+        """Check every byte of the file, and have all of it admitted; the result is the names of its namespaces."""
         names = []
         for record in self.records(file):
             if isinstance(record, _Namespace):
                 names.append(record.name)
-            elif record.data and not allow_pickle and self._has_pickle(record):
+                continue
+            if admit is not None:
+                what = "entry" if isinstance(record, _Entry) else "value" if record.data else "object"
+                admit(what, record[0], record.expires_us != 0)
+            if record.data and not allow_pickle and self._has_pickle(record):
                 place = record[0]
                 raise StorageError(
                     f"the snapshot {self.path!r} has a pickle under {place!r}; reading it runs code that the "

@@ -461,6 +461,25 @@ class Store(MutableMapping[str, "Any"]):
 
         return load(self, path, replace=replace, allow_pickle=allow_pickle)
 
+    def scope(self, *, read: Iterable[str] = (), write: Iterable[str] = ()) -> Store:
+        """This namespace for one agent, who can only see and change what these globs match; see `shoal.scope`.
+
+        They are compared with keys, and with paths of the memory as they count from its root (``agent-7.*`` is what lies
+        below ``agent-7``). Left out means nothing: neither right implies the other. A scope of a scope allows what both
+        allow. What may not be done is `AccessDenied`, and nothing has changed.
+
+        Raises:
+            PatternError: A pattern is malformed, or one `str` was given in place of several.
+        """
+        from .rights import matching
+        from .scope import ScopedStore
+
+        return ScopedStore(self, matching("read", read), matching("write", write))
+
+    def _unscoped(self) -> Store:
+        """The store beneath a scope: for what the store itself has to do, whoever asks."""
+        return self
+
     # ------------------------------------------------------------------ the handle
 
     def __enter__(self) -> Self:

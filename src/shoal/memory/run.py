@@ -121,9 +121,10 @@ class RunContext:
         except IndexError:
             raise RuntimeError(f"{self!r} was entered before; each run needs a store.run() of its own") from None
         store = self._store
-        if store.read_only:
+        runs = store._runs()
+        if runs.read_only:  # a scope that may write nothing still has runs
             raise AccessDenied(f"the store {store.url} was opened read-only: a run writes to it", name=store.name)
-        sensory = store._runs()._child(store._process_token(), self._id)
+        sensory = runs._child(store._process_token(), self._id)
         _active.add(self._id)
         self._pid = os.getpid()
         self._sensory = sensory
@@ -138,7 +139,7 @@ class RunContext:
         try:
             sensory.delete()
             if next(_ends) % _SWEEP_EVERY == 0:
-                _clear_what_ended_runs_left(self._store)
+                _clear_what_ended_runs_left(self._store._unscoped())
         except StoreClosed:
             pass  # inside the block; what the run left goes as that of a dead process does, or with a later sweep
         finally:
