@@ -243,8 +243,6 @@ class EncodedMemory(MemoryObject):
     # ------------------------------------------------------------------ values
 
     def _encode(self, value: Any) -> bytes:
-        if isinstance(value, MemoryObject):
-            raise InvalidValue("a MemoryObject is no value: store its to_dict(), or a MemoryRef")
         return self._store._encode(value)
 
     def _decode(self, data: bytes) -> Any:

@@ -337,6 +337,9 @@ def encode_pickle(value: Any, writer: Writer) -> Encoded:
     """Any other object, where that is allowed."""
     if isinstance(value, memoryview):
         raise InvalidValue("a view of other memory has no value of its own; store bytes(view)")
+    refusal = getattr(type(value), "_no_value", None)
+    if type(refusal) is str:  # a handle, say: its class tells what to store instead
+        raise InvalidValue(refusal)
     if not writer.allow_pickle:
         raise InvalidValue("only pickle can encode it, which is off here; allow_pickle=True turns it on")
     import pickle

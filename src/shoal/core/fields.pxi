@@ -269,19 +269,21 @@ cdef class Fields(Views):
 
     # -------------------------------------------------- writing
 
+    cdef int _check_place(self, object path) except -1:
+        _split(path, self._names)
+        return self._check_field(path)
+
     @cython.final
-    cdef int _check_place(self, object path, object value) except -1:
-        """A place that may have a value, and a value that may be there."""
+    cdef inline int _check_field(self, object path) except -1:
+        """A place that may have a value."""
         if PyUnicode_Check(path) and not path:
             self._conflict(self._names, "IS_OBJECT")
-        if isinstance(value, Fields):
-            raise InvalidValue("a MemoryObject is no value: store its to_dict(), or a MemoryRef")
         return 0
 
     def set(self, path, value, *, bint overwrite=False, ttl=DEFAULT):
         """Write a field, and make the objects on the way to it, all at once; the result is a `MemoryRef`."""
         cdef call_t c
-        self._check_place(path, value)
+        self._check_field(path)
         c.put.old = NULL
         self._put(path, value, ttl, SHOAL_IF_ANY, &c, overwrite)
         expires = None
@@ -297,7 +299,7 @@ cdef class Fields(Views):
 
     def _set_encoded(self, path, bytes data not None, ttl, *, bint overwrite=False) -> int:
         """As `set`, with a value that is encoded already; the result is the version."""
-        self._check_place(path, None)
+        self._check_field(path)
         return self._put_bytes(path, data, _ns(ttl), overwrite)
 
     def new_object(self, path, bint overwrite=False, *, ttl=DEFAULT):
@@ -333,14 +335,14 @@ cdef class Fields(Views):
         """Write the value only if it still has this version; version 0 means that nothing must be there."""
         cdef call_t c
         _check_version(version, path)
-        self._check_place(path, value)
+        self._check_field(path)
         c.put.old = NULL
         c.put.version = version
         return self._put(path, value, ttl, SHOAL_IF_VERSION, &c) == SHOAL_OK
 
     def incr(self, path, by=1, *, initial=0, ttl=DEFAULT):
         """Add to the number there, or to `initial` if there is none, as of a store."""
-        self._check_place(path, None)
+        self._check_field(path)
         return self._add(path, by, initial, ttl)
 
     def touch(self, path, ttl) -> bool:

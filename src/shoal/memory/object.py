@@ -47,6 +47,8 @@ class MemoryObject(ABC):
 
     __slots__ = ()
 
+    _no_value = "a MemoryObject is no value: store its to_dict(), or a MemoryRef"
+
     # ------------------------------------------------------------------ the place
 
     @property
@@ -368,8 +370,6 @@ class MemoryObject(ABC):
                 if isinstance(value, dict):
                     plan[names] = None
                     waiting.append((names, value))
-                elif isinstance(value, MemoryObject):
-                    raise InvalidValue(f"a MemoryObject is no value: store {value.path!r}.to_dict(), or a MemoryRef")
                 else:
                     plan[names] = self.store._encode(value)
         return plan

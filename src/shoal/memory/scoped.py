@@ -215,7 +215,7 @@ class ScopedMemory(MemoryObject):
         self._check_write(path)
         if overwrite:
             self._check_replace(path)
-        return self._memory.set(path, _beneath(value), overwrite=overwrite, ttl=ttl)
+        return self._memory.set(path, value, overwrite=overwrite, ttl=ttl)
 
     def _set_encoded(self, path: str, data: bytes, ttl: Seconds, *, overwrite: bool = False) -> int:
         self._check_write(path)
@@ -245,7 +245,7 @@ class ScopedMemory(MemoryObject):
         return self._memory.touch(path, ttl)
 
     def compare_and_set(self, path: str, value: Any, version: int, *, ttl: Ttl | Keep = DEFAULT) -> bool:
-        return self._to_change(path).compare_and_set(path, _beneath(value), version, ttl=ttl)
+        return self._to_change(path).compare_and_set(path, value, version, ttl=ttl)
 
     def incr(self, path: str, by: int | float = 1, *, initial: int | float = 0, ttl: Ttl = DEFAULT) -> int | float:
         return self._to_change(path).incr(path, by, initial=initial, ttl=ttl)
@@ -329,11 +329,6 @@ class _Runs(Allowed):
 
     def __str__(self) -> str:
         return "the memory of the runs that were begun through it"
-
-
-def _beneath(value: Any) -> Any:
-    """The value, or the object beneath, so that the memory says itself that an object is no value."""
-    return value._memory if isinstance(value, ScopedMemory) else value
 
 
 def _runs_of(scope: Store) -> MemoryObject:
