@@ -515,3 +515,55 @@ def test_a_full_store_takes_no_array(backend: Backend) -> None:
     del array
     assert list(limited) == ["other"]
     assert store.stats().pinned == 0
+
+
+# ---------------------------------------------------------------- in memory
+
+
+def test_fields_of_memory_in_place(store: shoal.Store) -> None:
+    """By paths, all of it is as by keys."""
+    memory = store.memory("agent")
+    with memory.create_array("state.weights", LARGE, "f8") as array:
+        array[:] = filled(LARGE)
+        assert not memory.is_exist("state")
+    assert not array.flags.writeable
+    memory.set("state.text", "x" * 100_000)
+    memory.set("state.small", filled(SMALL))
+    view, text, small = memory.view("state.weights"), memory["state"].view("text"), memory.view("state.small")
+    assert np.array_equal(memory["state.weights"], filled(LARGE))
+    memory.delete("state")
+    churn(store)
+    assert np.array_equal(view, filled(LARGE))
+    assert np.array_equal(array, filled(LARGE))
+    assert bytes(text) == b"x" * 100_000
+    assert np.array_equal(small, filled(SMALL))
+    assert not view.flags.writeable
+
+
+def test_what_has_no_view_in_memory(store: shoal.Store) -> None:
+    memory = store.memory("agent")
+    memory.set("object.value", 1)
+    with pytest.raises(shoal.KeyNotFound):
+        memory.view("absent")
+    with pytest.raises(shoal.KeyNotFound):
+        memory.view("object.value.below")
+    for path in ("object", "object.value"):
+        with pytest.raises(shoal.InvalidValue):
+            memory.view(path)
+
+
+@pytest.mark.parametrize("count", [SMALL, LARGE])
+def test_conflicts_of_arrays_in_memory(store: shoal.Store, count: int) -> None:
+    memory = store.memory("agent")
+    memory.set("object.value", 1)
+    with pytest.raises(shoal.PathConflict):
+        memory.create_array("object", count, "f8")
+    with pytest.raises(shoal.PathConflict):
+        memory.create_array("", count, "f8")
+    with pytest.raises(shoal.PathConflict), memory.create_array("object.value.below", count, "f8"):
+        pass
+    with pytest.raises(shoal.PathConflict), memory.create_array("later", count, "f8"):
+        memory.set("later.field", 1)
+    assert memory.to_dict() == {"object": {"value": 1}, "later": {"field": 1}}
+    gc.collect()
+    assert store.stats().pinned == 0

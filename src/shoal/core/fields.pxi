@@ -278,6 +278,13 @@ cdef class Fields(Views):
             raise InvalidValue("a MemoryObject is no value: store its to_dict(), or a MemoryRef")
         return 0
 
+    cdef int _check_room(self, object path) except -1:
+        cdef call_t c
+        self._check_place(path, None)
+        if self._look(path, &c, NULL, 0) and c.meta.is_object:
+            self._check(SHOAL_IS_OBJECT, path)
+        return 0
+
     def set(self, path, value, *, bint overwrite=False, ttl=DEFAULT):
         """Write a field, and make the objects on the way to it, all at once; the result is a `MemoryRef`."""
         cdef call_t c

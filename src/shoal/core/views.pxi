@@ -8,6 +8,10 @@ cdef class Views(Entries):
         """The exception for an entry that is not there."""
         return failure("MISS", key=key, name=self._name)
 
+    cdef int _check_room(self, object key) except -1:
+        """Raise, if it can be told already that no value can be written there."""
+        return 0
+
     def view(self, key):
         """The value without a copy: a read-only `numpy.ndarray` of an array, a read-only `memoryview` of bytes or text (UTF-8).
 
@@ -110,6 +114,7 @@ cdef class Views(Entries):
             StoreClosed: The store was closed inside the block.
         """
         cdef call_t c
+        self._check_room(key)
         owner = self._aim(key, &c)
         self._at()
         if self._read_only:
