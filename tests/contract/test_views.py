@@ -101,8 +101,8 @@ def test_a_view_cannot_be_written_to(store: shoal.Store) -> None:
         copied[0] = 1
 
 
-@pytest.mark.parametrize("size", [0, 1, 31, 32, 255, 256, 5000, 65_535, 65_536, 300_000])
-def test_views_of_bytes_and_text(store: shoal.Store, size: int) -> None:
+@pytest.mark.parametrize("size", [0, 1, 31, 32, 255, 256, 5000, 32_600, 32_700, 40_000, 65_535, 65_536, 300_000])
+def test_views_of_bytes_and_text(backend: Backend, store: shoal.Store, size: int) -> None:
     data = bytes(number % 251 for number in range(size))
     store["bytes"] = data
     store["ascii"] = "x" * size
@@ -111,6 +111,7 @@ def test_views_of_bytes_and_text(store: shoal.Store, size: int) -> None:
         view = store.view(key)
         assert type(view) is memoryview
         assert (view.readonly, view.format, view.ndim, view.contiguous) == (True, "B", 1, True)
+        assert np.frombuffer(view, np.uint8).ctypes.data % 64 == 0 or backend.kind == "memory" or not size
         assert bytes(view) == expected
         assert len(view) == len(expected)
         with pytest.raises(TypeError):
