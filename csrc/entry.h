@@ -48,9 +48,16 @@ static inline uint64_t entry_key_at(uint32_t flags)
 static inline uint64_t entry_value_at(const entry *e, uint64_t ref)
 {
     uint64_t at = entry_key_at(e->flags) + e->key_size;
-    if (e->flags & BLOCK_ALIGNED)
-        at = (((ref << REF_SHIFT) + at + 63) & ~63ull) - (ref << REF_SHIFT);
+    if (e->flags & BLOCK_ALIGNED) {
+        uint64_t head = (e->flags & BLOCK_BODY) ? SHOAL_HEAD : 0;
+        at = (((ref << REF_SHIFT) + at + head + 63) & ~63ull) - head - (ref << REF_SHIFT);
+    }
     return at;
+}
+
+static inline uint32_t align_flags(uint8_t align)
+{
+    return align == SHOAL_ALIGN_BODY ? BLOCK_ALIGNED | BLOCK_BODY : align ? BLOCK_ALIGNED : 0;
 }
 
 /* Bytes to allocate; the same from the header alone, so freeing needs no other record. */

@@ -207,6 +207,7 @@ _Static_assert(sizeof(namespace_head) == 64, "");
 #define BLOCK_FIELD 8u   /* of a tree: the key is a name within `parent` */
 #define BLOCK_OBJECT 16u /* of a tree: the value is the ref of the first of its fields. Always with EXPIRES and CREATED */
 #define BLOCK_MADE 32u   /* an object that nobody asked for: made on the way, it goes with the last of its fields that expires */
+#define BLOCK_BODY 64u   /* with ALIGNED: not its first byte does, but the one after a head of SHOAL_HEAD bytes */
 typedef struct block {
     uint64_t next, prev, version, size;
 } block;

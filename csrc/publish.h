@@ -41,7 +41,7 @@ static inline uint64_t value_size(const writing *x) { return x->args.head_size +
 
 static inline uint32_t flags_of(const writing *x)
 {
-    return (x->args.align ? BLOCK_ALIGNED : 0) | (x->ns->tree ? BLOCK_FIELD : 0) |
+    return align_flags(x->args.align) | (x->ns->tree ? BLOCK_FIELD : 0) |
            (x->args.object ? BLOCK_OBJECT | BLOCK_EXPIRES | BLOCK_CREATED : 0) | (x->made ? BLOCK_MADE : 0);
 }
 

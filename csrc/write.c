@@ -260,7 +260,7 @@ shoal_status shoal_put(shoal_arena *a, const shoal_namespace *ns, const void *ke
         x.args.head = nothing;
         x.args.head_size = sizeof nothing;
         x.args.body_size = 0;
-        x.args.align = false;
+        x.args.align = SHOAL_ALIGN_NONE;
     }
     shoal_status status = writable(a, ns, key, key_size, &x);
     if (likely(status == SHOAL_OK) && likely((status = perform(a, &x)) == SHOAL_OK) && version)
@@ -274,7 +274,7 @@ shoal_status shoal_draft_begin(shoal_arena *a, const shoal_namespace *ns, const 
                                shoal_draft *out, int64_t wait)
 {
     /* SHOAL_TTL_DEFAULT: room for an expiry, whatever it will be. */
-    writing x = {.w = {.wait = wait}, .args = {.head_size = size, .align = true, .ttl = SHOAL_TTL_DEFAULT}, .draft = true};
+    writing x = {.w = {.wait = wait}, .args = {.head_size = size, .align = SHOAL_ALIGN_VALUE, .ttl = SHOAL_TTL_DEFAULT}, .draft = true};
     shoal_status status = writable(a, ns, key, key_size, &x);
     if (status != SHOAL_OK)
         return status;
@@ -369,7 +369,9 @@ static shoal_status touch_anew(shoal_arena *a, writing *x)
 {
     shoal_bytes value;
     shoal_status status = copy_value(&x->at, &value) ? SHOAL_OK : SHOAL_NO_MEMORY;
-    x->args.align = x->at.e.flags & BLOCK_ALIGNED;
+    x->args.align = (x->at.e.flags & BLOCK_BODY)      ? SHOAL_ALIGN_BODY
+                    : (x->at.e.flags & BLOCK_ALIGNED) ? SHOAL_ALIGN_VALUE
+                                                      : SHOAL_ALIGN_NONE;
     x->args.condition = SHOAL_IF_VERSION;
     x->args.version = x->at.e.version;
     x->keep = true;

@@ -245,12 +245,17 @@ typedef struct shoal_meta {
 
 enum { SHOAL_TTL_NEVER = 0, SHOAL_TTL_DEFAULT = -1, SHOAL_TTL_KEEP = -2 }; /* in place of a ttl in ns */
 
+/* The value's first byte (of an array its data, too: they lie a multiple of 64 further), or what follows its head: with a head of
+ * SHOAL_HEAD bytes, the longest that text and bytes have. */
+enum { SHOAL_ALIGN_NONE = 0, SHOAL_ALIGN_VALUE, SHOAL_ALIGN_BODY };
+#define SHOAL_HEAD 5
+
 typedef struct shoal_put_args {
     const void *head;       /* the value is head + body, so that no caller needs to join them */
     size_t head_size;
     const void *body;
     size_t body_size;
-    bool align;             /* place the value's first byte at a multiple of 64 */
+    uint8_t align;          /* SHOAL_ALIGN_*: what is to lie at a multiple of 64 */
     uint8_t condition;      /* SHOAL_IF_* */
     uint64_t version;       /* for SHOAL_IF_VERSION; 0 = must be absent */
     int64_t ttl;            /* ns, or SHOAL_TTL_* */

@@ -13,6 +13,10 @@ cdef extern from "shoal.h" nogil:
         SHOAL_PIN_THRESHOLD
         SHOAL_EVICT_ERROR
         SHOAL_EVICT_SIEVE
+        SHOAL_ALIGN_NONE
+        SHOAL_ALIGN_VALUE
+        SHOAL_ALIGN_BODY
+        SHOAL_HEAD
         SHOAL_TTL_NEVER
         SHOAL_TTL_DEFAULT
         SHOAL_TTL_KEEP
@@ -161,7 +165,7 @@ cdef extern from "shoal.h" nogil:
         size_t head_size
         const void *body
         size_t body_size
-        c_bool align
+        uint8_t align
         uint8_t condition
         uint64_t version
         int64_t ttl

@@ -73,17 +73,17 @@ static void aligned_values_lie_at_multiples_of_64(void)
     char key[100];
     for (size_t length = 1; length < 90; length++) {
         memset(key, 'k', length);
-        for (size_t size = 1; size < 40000; size = size * 3 + 1) {
-            uint8_t value[40000];
+        for (size_t size = 1, i = 0; size < 40000; size = size * 3 + 1, i++) {
+            uint8_t value[40000], align = (i + length) % 2 ? SHOAL_ALIGN_VALUE : SHOAL_ALIGN_BODY;
             pattern_fill(value, size, size);
-            shoal_put_args args = {.head = value, .head_size = 1, .body = value + 1, .body_size = size - 1, .align = true,
+            shoal_put_args args = {.head = value, .head_size = 1, .body = value + 1, .body_size = size - 1, .align = align,
                                    .ttl = size % 2 ? SHOAL_TTL_NEVER : 100 * SECOND};
             REQUIRE(shoal_put(a, &ns, key, length, &args, NULL, WAIT) == SHOAL_OK);
             uint64_t ref = head_of(a, 0, 0)->newest; /* the only entry */
             block *b = block_at(a, ref);
             entry e = entry_load(b);
             uint64_t at = (ref << REF_SHIFT) + entry_value_at(&e, ref);
-            CHECK_EQ(at % 64, 0u);
+            CHECK_EQ((at + (align == SHOAL_ALIGN_BODY ? SHOAL_HEAD : 0)) % 64, 0u);
             CHECK(pattern_holds(a->base + at, size, size));
         }
         REQUIRE(shoal_delete(a, &ns, key, length, NULL, WAIT) == SHOAL_OK);
@@ -295,7 +295,7 @@ static void touch_sets_takes_away_and_keeps_everything_else(void)
     shoal_arena *a = arena_new("touch", 16 * MIB);
     shoal_namespace ns = ns_default(a);
     CHECK_STATUS(shoal_touch(a, &ns, "k", 1, SECOND, WAIT), SHOAL_MISS);
-    for (int align = 0; align < 2; align++)
+    for (uint8_t align = SHOAL_ALIGN_NONE; align <= SHOAL_ALIGN_BODY; align++)
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             REQUIRE(put_pattern(a, &ns, "k", i, sizes[i], align) == SHOAL_OK);
             shoal_meta before = stat_of(a, &ns, "k");

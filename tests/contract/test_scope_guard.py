@@ -29,6 +29,7 @@ HARMLESS_OF_MEMORY = {
     *("path", "namespace_name", "kind", "read_only", "_names", "_place", "__hash__", "__eq__", "__bool__"),  # the place
     *("store", "__reduce__"),  # the scope; tests of scopes and of sending them
     "_child",  # a handle, guarded as this one
+    "_no_value",  # a text
     "_type",  # what kind of thing there is, to decide what is allowed
     "_plan",  # encodes
 }

@@ -101,8 +101,8 @@ def test_a_view_cannot_be_written_to(store: shoal.Store) -> None:
         copied[0] = 1
 
 
-@pytest.mark.parametrize("size", [0, 1, 31, 32, 255, 256, 5000, 65_535, 65_536, 300_000])
-def test_views_of_bytes_and_text(store: shoal.Store, size: int) -> None:
+@pytest.mark.parametrize("size", [0, 1, 31, 32, 255, 256, 5000, 32_600, 32_700, 40_000, 65_535, 65_536, 300_000])
+def test_views_of_bytes_and_text(backend: Backend, store: shoal.Store, size: int) -> None:
     data = bytes(number % 251 for number in range(size))
     store["bytes"] = data
     store["ascii"] = "x" * size
@@ -111,6 +111,7 @@ def test_views_of_bytes_and_text(store: shoal.Store, size: int) -> None:
         view = store.view(key)
         assert type(view) is memoryview
         assert (view.readonly, view.format, view.ndim, view.contiguous) == (True, "B", 1, True)
+        assert np.frombuffer(view, np.uint8).ctypes.data % 64 == 0 or backend.kind == "memory" or not size
         assert bytes(view) == expected
         assert len(view) == len(expected)
         with pytest.raises(TypeError):
@@ -514,4 +515,56 @@ def test_a_full_store_takes_no_array(backend: Backend) -> None:
         limited["other"] = 1
     del array
     assert list(limited) == ["other"]
+    assert store.stats().pinned == 0
+
+
+# ---------------------------------------------------------------- in memory
+
+
+def test_fields_of_memory_in_place(store: shoal.Store) -> None:
+    """By paths, all of it is as by keys."""
+    memory = store.memory("agent")
+    with memory.create_array("state.weights", LARGE, "f8") as array:
+        array[:] = filled(LARGE)
+        assert not memory.is_exist("state")
+    assert not array.flags.writeable
+    memory.set("state.text", "x" * 100_000)
+    memory.set("state.small", filled(SMALL))
+    view, text, small = memory.view("state.weights"), memory["state"].view("text"), memory.view("state.small")
+    assert np.array_equal(memory["state.weights"], filled(LARGE))
+    memory.delete("state")
+    churn(store)
+    assert np.array_equal(view, filled(LARGE))
+    assert np.array_equal(array, filled(LARGE))
+    assert bytes(text) == b"x" * 100_000
+    assert np.array_equal(small, filled(SMALL))
+    assert not view.flags.writeable
+
+
+def test_what_has_no_view_in_memory(store: shoal.Store) -> None:
+    memory = store.memory("agent")
+    memory.set("object.value", 1)
+    with pytest.raises(shoal.KeyNotFound):
+        memory.view("absent")
+    with pytest.raises(shoal.KeyNotFound):
+        memory.view("object.value.below")
+    for path in ("object", "object.value"):
+        with pytest.raises(shoal.InvalidValue):
+            memory.view(path)
+
+
+@pytest.mark.parametrize("count", [SMALL, LARGE])
+def test_conflicts_of_arrays_in_memory(store: shoal.Store, count: int) -> None:
+    memory = store.memory("agent")
+    memory.set("object.value", 1)
+    with pytest.raises(shoal.PathConflict):
+        memory.create_array("object", count, "f8")
+    with pytest.raises(shoal.PathConflict):
+        memory.create_array("", count, "f8")
+    with pytest.raises(shoal.PathConflict), memory.create_array("object.value.below", count, "f8"):
+        pass
+    with pytest.raises(shoal.PathConflict), memory.create_array("later", count, "f8"):
+        memory.set("later.field", 1)
+    assert memory.to_dict() == {"object": {"value": 1}, "later": {"field": 1}}
+    gc.collect()
     assert store.stats().pinned == 0

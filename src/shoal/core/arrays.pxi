@@ -188,7 +188,7 @@ cdef object _write_array(object array, shoal_put_args *put, uint8_t *scratch):
     put.head_size = offset
     put.body = face.data
     put.body_size = data
-    put.align = True
+    put.align = SHOAL_ALIGN_VALUE
     return owner
 
 

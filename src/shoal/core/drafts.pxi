@@ -74,7 +74,7 @@ cdef class Draft:
         owner = place._aim(self._key, &c)
         memset(&c.put, 0, sizeof(c.put))
         c.put.ttl = self._ttl
-        c.put.align = True
+        c.put.align = SHOAL_ALIGN_VALUE
         c.put.expires = &c.expires
         if self._in_place:
             c.op = OP_PUBLISH

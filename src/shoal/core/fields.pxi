@@ -269,15 +269,19 @@ cdef class Fields(Views):
 
     # -------------------------------------------------- writing
 
-    cdef int _check_place(self, object path) except -1:
-        _split(path, self._names)
-        return self._check_field(path)
-
     @cython.final
     cdef inline int _check_field(self, object path) except -1:
         """A place that may have a value."""
         if PyUnicode_Check(path) and not path:
             self._conflict(self._names, "IS_OBJECT")
+        return 0
+
+    cdef int _check_room(self, object path) except -1:
+        cdef call_t c
+        _split(path, self._names)
+        self._check_field(path)
+        if self._look(path, &c, NULL, 0) and c.meta.is_object:
+            self._check(SHOAL_IS_OBJECT, path)
         return 0
 
     def set(self, path, value, *, bint overwrite=False, ttl=DEFAULT):

@@ -57,6 +57,12 @@ cdef Loan _private(size_t size, size_t head):
     return loan
 
 
+cdef Loan _duplicate(Loan other, size_t head):
+    cdef Loan loan = _private(other.size, head)
+    memcpy(loan.data, other.data, other.size)
+    return loan
+
+
 cdef object _array_in(Loan loan, size_t offset):
     """An array over the loan, whose value's head says what it is; None if the codec must look at it."""
     cdef tuple face = _array_face(loan.data, loan.size, loan.size, offset)
@@ -87,6 +93,8 @@ cdef object _lend(Loan loan, bint pickle):
         return made
     if head.kind != KIND_BYTES and head.kind != KIND_STR:
         return None
+    if (<uint64_t>loan.data + head.size) % LOAN_ALIGN:
+        loan = _duplicate(loan, head.size)  # of little more than 32 KiB: only longer heads have a place that is aligned
     loan.data += head.size
     loan.size -= head.size
     return PyMemoryView_FromObject(loan)

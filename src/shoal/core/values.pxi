@@ -28,7 +28,7 @@ cdef object _write(object value, bint pickle, shoal_put_args *put, uint8_t *scra
     put.head = scratch
     put.body = NULL
     put.body_size = 0
-    put.align = False
+    put.align = SHOAL_ALIGN_NONE
     kind = <object>Py_TYPE(value)
     if kind is str:
         owner = None
@@ -51,6 +51,8 @@ cdef object _write(object value, bint pickle, shoal_put_args *put, uint8_t *scra
         if n > SHOAL_VALUE_MAX - HEAD_MAX:
             raise _too_big(value, n)
         put.head_size = write_str(scratch, n)
+        if put.head_size == SHOAL_HEAD:
+            put.align = SHOAL_ALIGN_BODY
         put.body = text
         put.body_size = n
         return owner
@@ -68,6 +70,8 @@ cdef object _write(object value, bint pickle, shoal_put_args *put, uint8_t *scra
         if n > SHOAL_VALUE_MAX - HEAD_MAX:
             raise _too_big(value, n)
         put.head_size = write_bytes(scratch, n)
+        if put.head_size == SHOAL_HEAD:
+            put.align = SHOAL_ALIGN_BODY
         put.body = PyBytes_AS_STRING(value)
         put.body_size = n
         return None
@@ -104,7 +108,11 @@ cdef object _write_encoded(bytes data, shoal_put_args *put):
     put.head_size = n
     put.body = NULL
     put.body_size = 0
-    put.align = head.kind == KIND_ARRAY
+    put.align = SHOAL_ALIGN_NONE
+    if head.kind == KIND_ARRAY:
+        put.align = SHOAL_ALIGN_VALUE
+    elif head.size == SHOAL_HEAD and (head.kind == KIND_STR or head.kind == KIND_BYTES):
+        put.align = SHOAL_ALIGN_BODY
     return data
 
 

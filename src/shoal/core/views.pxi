@@ -8,8 +8,8 @@ cdef class Views(Entries):
         """The exception for an entry that is not there."""
         return failure("MISS", key=key, name=self._name)
 
-    cdef int _check_place(self, object key) except -1:
-        """Raise at once for what only the core would refuse, and late."""
+    cdef int _check_room(self, object key) except -1:
+        """Raise, if it can be told already that no value can be written there."""
         return 0
 
     def view(self, key):
@@ -17,8 +17,8 @@ cdef class Views(Entries):
 
         It stays valid and as it is as long as it, or anything made from it, lives: whatever becomes of the entry, of the
         store, of this handle, and in forked children. As long as that, the arena has that much less room.
-        Values of less than about 32 KiB are copied, which is cheaper; so is what a read-only store gives. The data of
-        an array begins at a multiple of 64.
+        Values of less than about 32 KiB are copied, which is cheaper; so is what a read-only store gives. The data
+        begins at a multiple of 64.
 
         Raises:
             KeyNotFound: There is no entry.
@@ -114,7 +114,7 @@ cdef class Views(Entries):
             StoreClosed: The store was closed inside the block.
         """
         cdef call_t c
-        self._check_place(key)
+        self._check_room(key)
         owner = self._aim(key, &c)
         self._at()
         if self._read_only:
