@@ -24,7 +24,8 @@ static block *linked(shoal_arena *a, uint64_t ref, uint32_t needed, entry *e)
     if (!b)
         return NULL;
     *e = entry_load(b);
-    if ((e->flags & needed) != needed || !range_known(a, ref << REF_SHIFT, entry_key_at(e->flags) + e->key_size + OBJECT_VALUE))
+    uint64_t value = needed & BLOCK_OBJECT ? OBJECT_VALUE : 0;
+    if ((e->flags & needed) != needed || !range_known(a, ref << REF_SHIFT, entry_key_at(e->flags) + e->key_size + value))
         return NULL;
     return b;
 }

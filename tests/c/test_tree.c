@@ -127,6 +127,22 @@ static void removing_subtrees(void)
     ARENA_END(a);
 }
 
+/* Among many some lie at the very end of the last page in use, wherever the hash puts them. */
+static void an_object_with_many_fields(void)
+{
+    for (unsigned round = 0; round < 40; round++) {
+        shoal_arena *a = arena_new("tree", 16 * MIB);
+        shoal_namespace tree = tree_of(a);
+        for (unsigned i = 0; i < 1500 + 13 * round; i++)
+            CHECK_STATUS(set(a, &tree, numbered("o.", i), numbered("value", i * round)), SHOAL_OK);
+        CHECK_SOUND(a);
+        for (unsigned i = 0; i < 1500; i += 2)
+            CHECK_STATUS(drop(a, &tree, numbered("o.", i)), SHOAL_OK);
+        CHECK_EQ(count_of(a, &tree), 1 + 750u + 13 * round);
+        ARENA_END(a);
+    }
+}
+
 static void expiry(void)
 {
     shoal_arena *a = arena_new("tree", 16 * MIB);
@@ -501,6 +517,7 @@ static int tests(void)
     RUN(conflicts);
     RUN(paths_that_are_none);
     RUN(removing_subtrees);
+    RUN(an_object_with_many_fields);
     RUN(expiry);
     RUN(objects_made_on_the_way_go_with_what_expires);
     RUN(a_cached_way);
