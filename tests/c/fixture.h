@@ -249,7 +249,8 @@ static inline bool pattern_holds(const uint8_t *p, uint64_t seed, size_t size)
     return true;
 }
 
-static inline shoal_status put_pattern(shoal_arena *a, const shoal_namespace *ns, const char *key, uint64_t seed, size_t size, uint8_t align)
+static inline shoal_status put_pattern(shoal_arena *a, const shoal_namespace *ns, const char *key, uint64_t seed, size_t size,
+                                       uint8_t align)
 {
     uint8_t *value = malloc(size + 1);
     pattern_fill(value, seed, size);
