@@ -257,7 +257,7 @@ void pins_release(shoal_arena *a, uint32_t number, const waiting *w)
     uint64_t *record = pins_record(a, a->me, number);
     uint64_t word = record ? load_relaxed(record) : 0;
     waiting inside = waiting_inside(w);
-    if (word == 0)
+    if (word == 0 || pin_shard(word) >= a->nshards) /* damaged */
         return;
     if (shard_lock(a, pin_shard(word), &inside) == SHOAL_OK) {
         pins_drop(a, number);
@@ -337,7 +337,7 @@ shoal_status pins_copy(shoal_arena *a, process_slot *child, waiting *w)
         bool made = false;
         for (uint32_t i = 0; i < p.count && first + i < load_relaxed32(&a->pins.end); i++) {
             uint64_t word = load_relaxed(&p.records[i]);
-            if (!(word & PIN_VIEW) || (word & PIN_LEFT))
+            if (!(word & PIN_VIEW) || (word & PIN_LEFT) || pin_shard(word) >= a->nshards)
                 continue;
             shoal_status status = shard_lock(a, pin_shard(word), w);
             bool locked = status == SHOAL_OK;

@@ -293,6 +293,11 @@ static void damaged_records_harm_nobody(void)
         a->me->pins[4] = pin_word(p.word & REF_MASK, (pin_shard(p.word) + 1) % shoal_shards(a), false);
         a->me->pins[5] = pin_word(1, 255, true);
         a->me->pins[6] = PIN_VIEW | PIN_LEFT;
+        a->pins.end = 7;
+        a->pins.views = 1;
+        shoal_before_fork(a); /* copies none of them */
+        shoal_after_fork_in_parent(a);
+        pins_release(a, 5, &(waiting){0});
         a->me->pin_segments[0] = 1;
         a->me->pin_segments[3] = ~0u;
         _exit(0);
