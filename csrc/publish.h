@@ -7,6 +7,7 @@
 #define SHOAL_PUBLISH_H
 
 #include "number.h"
+#include "stream.h"
 #include "tree.h"
 
 typedef struct writing {
@@ -49,7 +50,9 @@ static inline void fill_value(uint8_t *to, const shoal_put_args *args)
 {
     if (args->head_size)
         racing_write(to, args->head, args->head_size);
-    if (args->body_size)
+    if (args->body_size >= STREAM_MIN)
+        stream_write(to + args->head_size, args->body, args->body_size);
+    else if (args->body_size)
         racing_write(to + args->head_size, args->body, args->body_size);
 }
 

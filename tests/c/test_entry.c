@@ -388,6 +388,27 @@ static void incr_keeps_or_sets_the_expiry(void)
     ARENA_END(a);
 }
 
+/* Values that are copied past the caches: whatever their alignment, and at every odd end. */
+static void values_of_many_megabytes(void)
+{
+    shoal_arena *a = arena_new("entry", 32 * MIB);
+    shoal_namespace ns = ns_default(a);
+    size_t size = 5 * MIB, most = size + 200;
+    uint8_t *from = malloc(most + 64), *back = malloc(most + 64);
+    pattern_fill(from, 9, most + 64);
+    for (size_t odd = 0; odd < 130; odd += 13) {
+        shoal_put_args args = {.head = from, .head_size = odd % 7, .body = from + odd, .body_size = size + odd, .ttl = SHOAL_TTL_DEFAULT};
+        args.align = odd % 2;
+        CHECK_STATUS(shoal_put(a, &ns, "k", 1, &args, NULL, WAIT), SHOAL_OK);
+        CHECK_STATUS(shoal_get(a, &ns, "k", 1, back, 0, most + 64, NULL, WAIT), SHOAL_OK);
+        CHECK(memcmp(back, from, odd % 7) == 0);
+        CHECK(memcmp(back + odd % 7, from + odd, size + odd) == 0);
+    }
+    free(from);
+    free(back);
+    ARENA_END(a);
+}
+
 static int tests(void)
 {
     RUN(values_come_back_around_every_boundary);
@@ -403,6 +424,7 @@ static int tests(void)
     RUN(touch_sets_takes_away_and_keeps_everything_else);
     RUN(incr_counts_and_refuses_what_it_cannot);
     RUN(incr_keeps_or_sets_the_expiry);
+    RUN(values_of_many_megabytes);
     return check_report();
 }
 

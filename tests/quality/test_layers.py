@@ -17,6 +17,7 @@ PACKAGE = ROOT / "src" / "shoal"
 C_LAYERS = (
     "shoal",
     "atomics",
+    "stream",
     "os",
     "layout",
     "hash",
