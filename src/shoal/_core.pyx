@@ -9,6 +9,7 @@ One extension module from several parts, bottom-up:
     mapping     `Arena`: this process's one mapping of an arena, counted by its handles and by the calls in flight
     heads       the heads of MessagePack objects
     arrays      numpy's arrays as encoded values
+    plain       lists, and dicts with text for keys, as encoded values
     values      Python values as encoded values
     arguments   keys, times to live, numbers
     arenas      the arenas of this machine by name
@@ -36,11 +37,12 @@ from cpython.float cimport PyFloat_AS_DOUBLE
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.pythread cimport PyThread_get_thread_ident
-from cpython.ref cimport Py_INCREF
+from cpython.list cimport PyList_New, PyList_SET_ITEM
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from cpython.tuple cimport PyTuple_SET_ITEM
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy, memset, strlen
+from libc.string cimport memcmp, memcpy, memset, strlen
 
 from shoal._capi cimport *
 
@@ -67,6 +69,11 @@ cdef extern from "Python.h":
     object PyFloat_FromDouble(double f)
     long long PyLong_AsLongLongAndOverflow(object i, int *overflow) except? -1
     PyTypeObject *Py_TYPE(object)
+    int PyDict_Next(object mapping, Py_ssize_t *at, PyObject **key, PyObject **value)
+    Py_ssize_t PyDict_Size(object mapping)
+    Py_ssize_t PyList_GET_SIZE(object items)
+    PyObject *PyList_GET_ITEM(object items, Py_ssize_t at)
+    int _PyBytes_Resize(PyObject **block, Py_ssize_t size) except -1
     object PyType_GenericAlloc(PyTypeObject *kind, Py_ssize_t items)
     int PyBuffer_FillInfo(Py_buffer *view, object exporter, void *data, Py_ssize_t size, int read_only, int flags) except -1
     object PyMemoryView_FromObject(object exporter)
@@ -84,6 +91,7 @@ include "core/call.pxi"
 include "core/mapping.pxi"
 include "core/heads.pxi"
 include "core/arrays.pxi"
+include "core/plain.pxi"
 include "core/values.pxi"
 include "core/arguments.pxi"
 include "core/arenas.pxi"

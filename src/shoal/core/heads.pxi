@@ -108,6 +108,20 @@ cdef inline size_t write_sized(uint8_t *to, uint8_t code8, size_t n) noexcept no
     return 5
 
 
+cdef inline size_t write_count(uint8_t *to, uint8_t fix, uint8_t code16, size_t n) noexcept nogil:
+    """The head of an array or a map of n items."""
+    if n < 16:
+        to[0] = <uint8_t>(fix | n)
+        return 1
+    if n < 0x10000:
+        to[0] = code16
+        store_be(to + 1, n, 2)
+        return 3
+    to[0] = code16 + 1
+    store_be(to + 1, n, 4)
+    return 5
+
+
 cdef inline size_t write_str(uint8_t *to, size_t n) noexcept nogil:
     if n < 32:
         to[0] = <uint8_t>(0xA0 | n)

@@ -79,7 +79,11 @@ cdef object _write(object value, bint pickle, shoal_put_args *put, uint8_t *scra
         scratch[0] = 0xC0 if value is None else 0xC3 if value is True else 0xC2
         put.head_size = 1
         return None
-    if _is_array(value):
+    if kind is dict or kind is list:
+        owner = _pack_plain(value, put)
+        if owner is not None:
+            return owner
+    elif _is_array(value):
         owner = _write_array(value, put, scratch)
         if owner is not None:
             return owner
@@ -158,7 +162,7 @@ cdef object _finish(object made, head_t *head, bint pickle):
     """The value, now that all bytes are there."""
     cdef const uint8_t *p
     cdef size_t n
-    cdef bint ascii
+    cdef bint ascii, plain = False
     if head.kind == KIND_STR:
         p = <const uint8_t *>PyUnicode_DATA(made)
         n = PyUnicode_GET_LENGTH(made)
@@ -169,6 +173,11 @@ cdef object _finish(object made, head_t *head, bint pickle):
                 ascii = all_ascii(p, n)
         return made if ascii else _text_utf8(p, n)
     if head.kind == KIND_OTHER:
+        p = <const uint8_t *>PyBytes_AS_STRING(made)
+        if _is_container(p[0]):
+            value = _unpack_plain(p, PyBytes_GET_SIZE(made), &plain)
+            if plain:
+                return value
         if _decode is None:
             _load_codec()
         return _decode(made, pickle)
@@ -180,6 +189,7 @@ cdef object _read(const uint8_t *p, size_t n, bint pickle):
     cdef head_t head
     cdef uint8_t *to = NULL
     cdef object made
+    cdef bint plain = False
     read_head(p, n, n, &head)
     if head.kind == KIND_STR:
         return _text(p + head.size, n - head.size)
@@ -195,6 +205,10 @@ cdef object _read(const uint8_t *p, size_t n, bint pickle):
         return False
     if head.kind == KIND_UINT:
         return PyLong_FromUnsignedLongLong(head.u)
+    if n and _is_container(p[0]):
+        made = _unpack_plain(p, n, &plain)
+        if plain:
+            return made
     made = _room(p, n, n, &head, &to)
     if n < RELEASE:
         memcpy(to, p + head.size, n - head.size)
