@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,10 +29,15 @@ class Figure:
     median: float
     spread: float
     rounds: int
+    samples: tuple[float, ...]
+
+    def relative_to(self, other: Figure) -> float:
+        """How many times its time: the median of the rounds' ratios, because a machine is not as fast in every round."""
+        return statistics.median(ours / theirs for ours, theirs in zip(self.samples, other.samples, strict=True))
 
 
-def _serve(pipe: Connection, name: str, prepare: Prepare, options: dict[str, Any]) -> None:
-    store = contenders.ALL[name]()
+def _serve(pipe: Connection, contender: Callable[[], Any], prepare: Prepare, options: dict[str, Any]) -> None:
+    store = contender()
     try:
         store.open(options["keys"])
         works = prepare(store, options)
@@ -47,8 +52,8 @@ def _serve(pipe: Connection, name: str, prepare: Prepare, options: dict[str, Any
         store.close()
 
 
-def _busy_elsewhere(since: tuple[float, float] | None) -> tuple[tuple[float, float], float]:
-    """Cores that processes other than ours and our children kept busy since the last call."""
+def _busy(since: tuple[float, float] | None) -> tuple[tuple[float, float], float]:
+    """Cores that were busy, with whatever, since the last call."""
     first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
     fields = [int(field) for field in first.split()[1:9]]
     busy = (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
@@ -56,14 +61,19 @@ def _busy_elsewhere(since: tuple[float, float] | None) -> tuple[tuple[float, flo
     return (busy, now), 0.0 if since is None else (busy - since[0]) / (now - since[1])
 
 
-def run(prepare: Prepare, options: dict[str, Any], rounds: int) -> tuple[list[Figure], list[str]]:
-    """Measure every contender; the figures, and notes about what was left out and how busy the machine was."""
+def run(
+    prepare: Prepare, options: dict[str, Any], rounds: int, stores: Mapping[str, Callable[[], Any]] = contenders.ALL
+) -> tuple[list[Figure], list[str]]:
+    """Measure every contender; the figures, and notes about what was left out and how busy the machine was.
+
+    Contenders are classes, or other picklable functions, by name.
+    """
     context = multiprocessing.get_context("spawn")
     pipes: dict[str, tuple[Connection, Any, list[str]]] = {}
     notes = []
-    for name in contenders.ALL:
+    for name, contender in stores.items():
         here, there = context.Pipe()
-        process = context.Process(target=_serve, args=(there, name, prepare, options))
+        process = context.Process(target=_serve, args=(there, contender, prepare, options))
         process.start()
         there.close()
         works = here.recv()
@@ -73,14 +83,14 @@ def run(prepare: Prepare, options: dict[str, Any], rounds: int) -> tuple[list[Fi
         else:
             pipes[name] = (here, process, works)
     samples: dict[tuple[str, str], list[float]] = {}
-    since, _ = _busy_elsewhere(None)
+    since, _ = _busy(None)
     for _ in range(rounds):
         for work in dict.fromkeys(work for _, _, works in pipes.values() for work in works):
             for name, (pipe, _, works) in pipes.items():
                 if work in works:
                     pipe.send(work)
                     samples.setdefault((name, work), []).append(pipe.recv())
-    _, cores = _busy_elsewhere(since)
+    _, cores = _busy(since)
     notes.append(f"cores busy while measuring: {cores:.2f} of {os.cpu_count()} (one of them is ours)")
     for pipe, process, _ in pipes.values():
         pipe.send(None)
@@ -88,5 +98,5 @@ def run(prepare: Prepare, options: dict[str, Any], rounds: int) -> tuple[list[Fi
     figures = []
     for (name, work), values in samples.items():
         median = statistics.median(values)
-        figures.append(Figure(name, work, median, (max(values) - min(values)) / median, len(values)))
+        figures.append(Figure(name, work, median, (max(values) - min(values)) / median, len(values), tuple(values)))
     return figures, notes

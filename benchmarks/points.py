@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import random
-import time
 from typing import TYPE_CHECKING, Any
 
+from timers import along
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
 VALUE = "v" * 32
-
-
-def _each(call: Callable[..., Any], keys: Sequence[str], *rest: Any) -> Callable[[], float]:
-    def run() -> float:
-        began = time.perf_counter_ns()
-        if rest:
-            for key in keys:
-                call(key, *rest)
-        else:
-            for key in keys:
-                call(key)
-        return (time.perf_counter_ns() - began) / len(keys)
-
-    return run
 
 
 def prepare(store: Any, options: dict[str, Any]) -> dict[str, Callable[[], float]]:
@@ -38,8 +25,8 @@ def prepare(store: Any, options: dict[str, Any]) -> dict[str, Callable[[], float
     if found not in (VALUE, VALUE.encode()):
         raise ValueError(f"wrong value {found!r}")
     return {
-        "get": _each(store.get, order),
-        "get, absent": _each(store.get, absent),
-        "contains": _each(store.contains, order),
-        "set, overwrite": _each(store.set, order, VALUE),
+        "get": along(store.get, order),
+        "get, absent": along(store.get, absent),
+        "contains": along(store.contains, order),
+        "set, overwrite": along(store.set, order, VALUE),
     }

@@ -12,6 +12,7 @@ from typing import Any
 
 import growth
 import harness
+import memory
 import points
 
 
@@ -33,9 +34,12 @@ def table(figures: list[harness.Figure]) -> str:
 def main() -> int:
     """Measure, print, and write JSON if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", default=["points", "growth"], help="points, growth (default: both)")
-    parser.add_argument("--keys", type=int, help="keys (default: 100,000 for points, 5,000,000 for growth)")
+    parser.add_argument(
+        "what", nargs="*", default=["points", "growth", "memory"], help="points, growth, memory (default: all)"
+    )
+    parser.add_argument("--keys", type=int, help="keys (default: 100,000; 5,000,000 for growth)")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--part", action="append", choices=[part.name for part in memory.PARTS], help="of memory")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     result: dict[str, Any] = {"python": platform.python_version(), "machine": platform.machine()}
@@ -55,6 +59,9 @@ def main() -> int:
         for line in lines:
             print(f"| {line.keys:,} | {line.mean_ns:,.0f} ns | {line.slowest_us:,.0f} us | {line.over_1_ms} |")
         print(f"\nbytes of shared memory per entry: {per_entry:.1f}")
+    if "memory" in options.what:
+        result["memory"], printed = memory.run(options.keys or 100_000, options.rounds, options.part or ())
+        print(*printed, sep="\n")
     if options.json:
         options.json.write_text(json.dumps(result, indent=1))
     return 0

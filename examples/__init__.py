@@ -1,6 +1,9 @@
 """Examples, which are also installed with the package. Each is a program: ``python examples/quickstart.py``.
 
-quickstart     the first steps
-counter_pool   a store as an argument of the tasks of a process pool
-index_stdlib   the tour: a pool of workers builds an index together (`shoal demo` runs it)
+quickstart       the first steps
+counter_pool     a store as an argument of the tasks of a process pool
+customer_memory  a help desk of several processes: memory of a customer, and of one run
+agent_pipeline   three agents that pass references to each other, and no data
+shared_array     a pool of workers over one large array, which is in memory once
+index_stdlib     the tour: a pool of workers builds an index together (`shoal demo` runs it)
 """

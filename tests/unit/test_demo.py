@@ -1,10 +1,9 @@
-"""The demo and the examples: they run, and what they claim about themselves holds."""
+"""The demo: it runs, and what it claims about itself holds."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -17,8 +16,6 @@ import pytest
 import shoal
 from shoal.cli import main
 from shoal.examples import index_stdlib as example
-
-EXAMPLES = Path(example.__file__).parent
 
 SOURCE = '''
 """What it is.
@@ -235,37 +232,5 @@ def test_interrupting_the_demo_leaves_nothing() -> None:
     assert not [info.name for info in shoal.list_arenas() if info.name.startswith(mine)]
 
 
-# ------------------------------------------------ the examples as programs
-
-
-def run_example(name: str, *arguments: object) -> str:
-    program = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
-    done = subprocess.run(program, capture_output=True, text=True, check=False, timeout=100)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
-
-
-def test_quickstart() -> None:
-    assert run_example("quickstart.py").splitlines() == [
-        "{'value': 42, 'found by': ['another', 'process']}",
-        "3",
-        "['answer', 'greeting', 'token', 'visits']",
-    ]
-
-
-def test_counter_pool() -> None:
-    lines = run_example("counter_pool.py").splitlines()
-    assert lines[-1] == "20 tasks threw 20000 times"
-    counts = [int(match[2]) for line in lines if (match := re.match(r"sum ([ \d]\d): +(\d+)", line))]
-    assert len(counts) == 11
-    assert sum(counts) == 20_000
-
-
-def test_index_stdlib(tree: Path) -> None:
-    lines = run_example("index_stdlib.py", tree).splitlines()
-    assert "42 of 42 files" in "".join(lines)
-    assert lines[-1] == "identical to what one process finds"
-
-
 def test_the_tour_stays_short() -> None:
-    assert len((EXAMPLES / "index_stdlib.py").read_text().splitlines()) < 300
+    assert len(Path(example.__file__).read_text().splitlines()) < 300
