@@ -61,7 +61,7 @@ static bool entry_sound(shoal_arena *a, uint32_t shard_index, uint64_t slot_word
     if (e->key_size == 0 || e->version == 0 || e->ns >= load_relaxed(&a->header->namespaces_high))
         return false;
     bool tree = load_relaxed(&a->records[e->ns].kind) != KIND_KEYS;
-    if (tree != !!(e->flags & BLOCK_FIELD) || ((e->flags & BLOCK_OBJECT) && e->value_size != OBJECT_VALUE))
+    if (tree ? !field_sound(a, ref, e) : (e->flags & (BLOCK_FIELD | BLOCK_OBJECT)) != 0)
         return false;
     if (slot_word & SLOT_LARGE) {
         state = page_head(a, page, PAGE_LARGE, shard_index);

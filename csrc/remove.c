@@ -23,6 +23,8 @@ shoal_status entry_listed(shoal_arena *a, uint32_t shard_index, uint32_t ns, uin
     entry e = entry_load(b);
     if (e.ns != ns || e.key_size == 0 || !range_known(a, ref << REF_SHIFT, entry_key_at(e.flags) + e.key_size))
         return corrupt(a, "list: an entry of another namespace");
+    if ((e.flags & (BLOCK_FIELD | BLOCK_OBJECT)) && !field_sound(a, ref, &e))
+        return corrupt(a, "list: an entry that is no field");
     return table_find_ref(a, shard_index, entry_hash(a, uid, b, &e), ref, p);
 }
 
@@ -101,7 +103,7 @@ shoal_status graves_reap(shoal_arena *a, uint32_t shard_index, uint64_t steps, w
         block *b = block_at(a, ref);
         entry e = b ? entry_load(b) : (entry){0};
         place p;
-        if (!(e.flags & BLOCK_OBJECT) || !range_known(a, ref << REF_SHIFT, entry_bytes(e.flags, e.key_size, e.value_size))) {
+        if (!(e.flags & BLOCK_OBJECT) || !field_sound(a, ref, &e) || e.ns >= load_relaxed(&a->header->namespaces_high)) {
             store_relaxed(&sh->graves, 0); /* what hangs there is lost until the next recovery */
             return corrupt(a, "grave: not an object");
         }

@@ -303,6 +303,32 @@ static void a_full_arena_leaves_nothing_half_made(void)
     ARENA_END(a);
 }
 
+/* Blocks that end where the arena ends are fields like any other. */
+static void the_last_block_of_a_full_arena(void)
+{
+    char path[64];
+    for (unsigned fill = 0; fill < 10; fill++) {
+        shoal_arena *a = arena_new("tree", MIB);
+        shoal_namespace tree = tree_of(a);
+        shoal_status status;
+        unsigned made = 0;
+        for (unsigned i = 0; i < fill * 7; i++)
+            CHECK_STATUS(put_pattern(a, &tree, names(numbered("p", i)), i, 300 + fill * 50, false), SHOAL_OK);
+        do {
+            snprintf(path, sizeof path, "o.%u", made);
+            status = set(a, &tree, path, "v");
+        } while (status == SHOAL_OK && ++made < 50000);
+        CHECK_STATUS(status, SHOAL_FULL_ARENA);
+        CHECK_SOUND(a);
+        for (unsigned i = 0; i < made; i++) {
+            snprintf(path, sizeof path, "o.%u", i);
+            CHECK_STATUS(drop(a, &tree, path), SHOAL_OK);
+        }
+        CHECK_TEXT(fields(a, &tree, "o"), "");
+        ARENA_END(a);
+    }
+}
+
 static void keys_give_way_to_fields(void)
 {
     shoal_arena *a = arena_new("tree", MIB);
@@ -523,6 +549,7 @@ static int tests(void)
     RUN(a_cached_way);
     RUN(clearing_and_dropping);
     RUN(a_full_arena_leaves_nothing_half_made);
+    RUN(the_last_block_of_a_full_arena);
     RUN(keys_give_way_to_fields);
     RUN(read_only);
     RUN(large_values_and_pins);
