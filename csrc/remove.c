@@ -40,8 +40,10 @@ shoal_status entry_remove(shoal_arena *a, uint32_t shard_index, place *p, waitin
             return status;
     }
     if (p->e.flags & BLOCK_OBJECT)
-        objects_change(sh);
+        objects_begin(sh);
     table_remove(a, shard_index, p);
+    if (p->e.flags & BLOCK_OBJECT)
+        objects_end(sh);
     list_remove(a, nh, p->ref, &p->e);
     if (p->e.flags & BLOCK_FIELD)
         field_unlink(a, p->b, p->e.flags);

@@ -34,11 +34,11 @@ static inline size_t base_knows(const shoal_arena *a, const shoal_base *base, co
     *to = base->begin;
     return base->prefix + 1u;
 }
-/* Keep what the first `size` bytes of a path led to; `epoch` is from before it was looked up. Nothing on that way may ever expire: no
- * epoch tells when it does. */
+/* Keep what the first `size` bytes of a path led to; `epoch` is from before it was looked up; an odd one vouches for nothing. Nothing
+ * on that way may ever expire: no epoch tells when it does. */
 static inline void base_learn(shoal_base *base, const path *p, size_t size, uint32_t shard_index, uint64_t epoch, shoal_way to)
 {
-    if (!base)
+    if (!base || (epoch & 1))
         return;
     if (base->epoch != epoch || base->shard != shard_index)
         *base = (shoal_base){.prefix = base->prefix, .shard = shard_index, .epoch = epoch};
