@@ -72,27 +72,32 @@ static shoal_status lock_names(shoal_arena *a, waiting *w)
 
 static shoal_status remove_entries(shoal_arena *a, uint32_t id, uint64_t uid, bool all, uint64_t *count, waiting *w);
 
-/* A record to use: one that was dropped, or the next. */
+/* A record to use: one that was dropped, or the next. What dead droppers began is finished on the way. */
 static shoal_status free_record(shoal_arena *a, uint32_t *id, waiting *w)
 {
-    uint32_t high = high_of(a);
-    for (*id = 0; *id < high; ++*id) {
-        namespace_record *r = &a->records[*id];
+    uint32_t high = high_of(a), found = high;
+    for (uint32_t i = 0; i < high; i++) {
+        namespace_record *r = &a->records[i];
         uint64_t state = load_relaxed(&r->state), count = 0;
         if (state == NAMESPACE_DROPPING && load_relaxed(&r->uid) != 0) {
             store_relaxed(&r->state, NAMESPACE_USED); /* its dropper died before the first step */
             continue;
         }
         if (state == NAMESPACE_DROPPING) {
-            shoal_status status = remove_entries(a, *id, load_relaxed(&r->last_uid), true, &count, w);
-            if (status != SHOAL_OK)
+            shoal_status status = remove_entries(a, i, load_relaxed(&r->last_uid), true, &count, w);
+            if (status != SHOAL_OK && found == high)
                 return status;
+            if (status != SHOAL_OK)
+                continue; /* another time: there is one to use */
             store_release(&r->state, state = NAMESPACE_FREE);
         }
         /* A record whose maker died before it gave it a uid counts as free. */
-        if (state == NAMESPACE_FREE || load_relaxed(&r->uid) == 0)
-            return SHOAL_OK;
+        if (found == high && (state == NAMESPACE_FREE || load_relaxed(&r->uid) == 0))
+            found = i;
     }
+    *id = found;
+    if (found < high)
+        return SHOAL_OK;
     if (high == NAMESPACE_MAX)
         return SHOAL_FULL_NAMESPACES;
     shoal_status status = commit(a, high);

@@ -7,7 +7,7 @@
 uint32_t tree_shard(const shoal_arena *a, const shoal_namespace *tree, const path *p)
 {
     shoal_way to;
-    if (base_knows(a, tree->base, p, &to))
+    if (base_knows(a, tree, p, &to))
         return tree->base->shard;
     return field_lookup(a, tree, 0, p->names, path_name(p)).shard_index;
 }
@@ -15,7 +15,7 @@ uint32_t tree_shard(const shoal_arena *a, const shoal_namespace *tree, const pat
 shoal_status tree_walk(shoal_arena *a, const shoal_namespace *tree, const path *p, uint32_t shard_index, trail *t)
 {
     shoal_way at = {0};
-    size_t skip = base_knows(a, tree->base, p, &at);
+    size_t skip = base_knows(a, tree, p, &at);
     if (at.ref == 0) { /* unknown, or learnt by a reader, who does not see where it lies */
         skip = 0;
         at.object = 0;
@@ -40,7 +40,7 @@ shoal_status tree_walk(shoal_arena *a, const shoal_namespace *tree, const path *
         at = (shoal_way){object_id(t->at.e.version, shard_index), t->at.ref};
         skip += name + 1;
         if (lasting && skip > known)
-            base_learn(tree->base, p, skip - 1, shard_index, epoch, at);
+            base_learn(tree, p, skip - 1, shard_index, epoch, at);
     }
 }
 

@@ -154,7 +154,7 @@ typedef struct shoal_way {
 } shoal_way;
 typedef struct shoal_base {
     uint32_t prefix, shard;
-    uint64_t epoch;
+    uint64_t uid, epoch;
     shoal_way begin, last;
     uint32_t last_size;
     uint8_t last_names[108];

@@ -276,6 +276,33 @@ static void clearing_and_dropping(void)
     ARENA_END(a);
 }
 
+/* Who drops a namespace dies after the first step; somebody else has a way into its memory, and gets a new one under another number. */
+static void a_cached_way_into_a_half_dropped_tree(void)
+{
+    shoal_arena *a = arena_new("tree", 16 * MIB);
+    shoal_namespace passing = ns_open(a, "passing", 0, 0, 0), home = ns_open(a, "home", 0, 0, 0), old, tree;
+    CHECK_STATUS(shoal_tree_open(a, &home, true, &old, WAIT), SHOAL_OK);
+    CHECK_STATUS(shoal_namespace_drop(a, &passing, WAIT), SHOAL_OK);
+    shoal_base base = {.prefix = 1};
+    old.base = &base;
+    CHECK_STATUS(set(a, &old, "o.v", "1"), SHOAL_OK);
+    CHECK_STATUS(set(a, &old, "o.w", "1"), SHOAL_OK);
+    CHECK(base.begin.object != 0);
+    a->records[old.id].state = NAMESPACE_DROPPING;
+    a->records[old.id].uid = 0;
+    CHECK_STATUS(set(a, &old, "o.v", "2"), SHOAL_STALE);
+    CHECK_STATUS(shoal_tree_open(a, &home, true, &tree, WAIT), SHOAL_OK);
+    tree.base = &base;
+    CHECK_TEXT(get(a, &tree, "o.v"), "(miss)");
+    CHECK_STATUS(set(a, &tree, "o.v", "3"), SHOAL_OK);
+    tree.base = NULL;
+    CHECK_TEXT(get(a, &tree, "o.v"), "3");
+    CHECK_TEXT(fields(a, &tree, "o"), "v");
+    CHECK_EQ(count_of(a, &tree), 2u);
+    CHECK_EQ(stats_of(a).entries, 3u); /* with the root of a shard: what was to be dropped is gone */
+    ARENA_END(a);
+}
+
 static void a_full_arena_leaves_nothing_half_made(void)
 {
     shoal_arena *a = arena_new("tree", MIB);
@@ -548,6 +575,7 @@ static int tests(void)
     RUN(objects_made_on_the_way_go_with_what_expires);
     RUN(a_cached_way);
     RUN(clearing_and_dropping);
+    RUN(a_cached_way_into_a_half_dropped_tree);
     RUN(a_full_arena_leaves_nothing_half_made);
     RUN(the_last_block_of_a_full_arena);
     RUN(keys_give_way_to_fields);
