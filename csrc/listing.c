@@ -211,6 +211,8 @@ static shoal_status count_shard(shoal_arena *a, const shoal_namespace *ns, uint3
         nh->cursor = 0;
         status = sweep_steps(a, s, ns->id, ns->uid, nh->count + 1, w);
     }
+    if (status == SHOAL_OK && ns->tree) /* what no path leads to any more does not count */
+        status = graves_reap(a, s, UINT64_MAX, w);
     out->entries += nh->count;
     out->bytes += nh->bytes;
     if (ns->tree && status == SHOAL_OK) {

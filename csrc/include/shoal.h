@@ -195,7 +195,8 @@ typedef struct shoal_namespace_stats {
     uint64_t entries;       /* without expired ones; of a tree its fields, objects included */
     uint64_t bytes;         /* of keys and values */
 } shoal_namespace_stats;
-/* Exact: expired entries are swept (or skipped, read-only) first. */
+/* Exact: expired entries are swept (or skipped, read-only) first. Of a tree, a read-only mapping counts what is below a removed or
+ * expired object until that is freed. */
 shoal_status shoal_namespace_count(shoal_arena *, const shoal_namespace *, shoal_namespace_stats *out, int64_t wait);
 
 /* ------------------------------------------------------------------- tree

@@ -169,6 +169,11 @@ static void expiry(void)
     sleep_until(shoal_clock_mono_ns() + 2 * MILLISECOND);
     CHECK_STATUS(shoal_sweep(a, WAIT), SHOAL_OK);
     CHECK_EQ(count_of(a, &tree), 2u); /* o, o.long */
+    /* nor does it count when nobody has swept */
+    CHECK_STATUS(set(a, &tree, "p.q.r", "5"), SHOAL_OK);
+    CHECK_STATUS(shoal_touch(a, &tree, names("p"), 1, MILLISECOND, WAIT), SHOAL_OK);
+    sleep_until(shoal_clock_mono_ns() + 2 * MILLISECOND);
+    CHECK_EQ(count_of(a, &tree), 2u);
     /* the namespace's default is the fields' default, but not that of the objects made on their way */
     shoal_namespace home = ns_default(a);
     CHECK_STATUS(shoal_namespace_set_config(a, &home, &(shoal_namespace_config){.ttl = 5 * SECOND}, WAIT), SHOAL_OK);
