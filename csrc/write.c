@@ -96,7 +96,7 @@ static shoal_status attempt(shoal_arena *a, writing *x)
         }
     }
     if (status == SHOAL_OK && x->args.old) {
-        if (x->found && !copy_value(&x->at, x->args.old))
+        if (x->found && !is_object(&x->at) && !copy_value(&x->at, x->args.old))
             status = SHOAL_NO_MEMORY;
     }
     if (status == SHOAL_OK) {

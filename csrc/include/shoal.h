@@ -263,7 +263,7 @@ typedef struct shoal_put_args {
     bool object;            /* of a tree: make an object, not a value; one that is there stays unless `overwrite` */
     bool overwrite;         /* of a tree */
     int64_t *expires;       /* not NULL: gets when the entry expires, as in shoal_meta */
-    shoal_bytes *old;       /* not NULL: gets the replaced value, data = NULL if there was none */
+    shoal_bytes *old;       /* not NULL: gets the replaced value, data = NULL if there was none (or an object) */
 } shoal_put_args;
 enum { SHOAL_IF_ANY = 0, SHOAL_IF_ABSENT, SHOAL_IF_PRESENT, SHOAL_IF_VERSION };
 

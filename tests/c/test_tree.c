@@ -63,6 +63,10 @@ static void conflicts(void)
     CHECK_STATUS(make(a, &tree, "a.b", true), SHOAL_OK);
     CHECK_TEXT(fields(a, &tree, "a.b"), "");
     CHECK_STATUS(set(a, &tree, "a.b.new", "1"), SHOAL_OK);
+    shoal_bytes old = {0};
+    shoal_put_args args = {.head = "x", .head_size = 1, .overwrite = true, .old = &old};
+    CHECK_STATUS(shoal_put(a, &tree, names("a.b"), 3, &args, NULL, WAIT), SHOAL_OK);
+    CHECK(old.data == NULL); /* an object has no bytes to show */
     CHECK_STATUS(make(a, &tree, "a", true), SHOAL_OK);
     CHECK_TEXT(get(a, &tree, "a.b.new"), "(miss)");
     CHECK_EQ(count_of(a, &tree), 1u);
