@@ -64,9 +64,8 @@ shoal_status objects_prune(shoal_arena *a, uint32_t shard_index, uint64_t ref, w
         block *b = ref ? block_at(a, ref) : NULL;
         entry e = b ? entry_load(b) : (entry){0};
         place p;
-        if (!(e.flags & BLOCK_OBJECT) || !(e.flags & BLOCK_MADE) ||
-            !range_known(a, ref << REF_SHIFT, entry_bytes(e.flags, e.key_size, e.value_size)) ||
-            load_relaxed(object_first(b, e.flags, e.key_size)) != 0)
+        if (!(e.flags & BLOCK_OBJECT) || !(e.flags & BLOCK_MADE) || !field_sound(a, ref, &e) ||
+            e.ns >= load_relaxed(&a->header->namespaces_high) || load_relaxed(object_first(b, e.flags, e.key_size)) != 0)
             return SHOAL_OK;
         uint64_t previous = load_relaxed(&entry_links(b, e.flags)->previous);
         shoal_status status = entry_listed(a, shard_index, e.ns, load_relaxed(&a->records[e.ns].last_uid), ref, &p);
@@ -91,6 +90,7 @@ void block_discard(shoal_arena *a, uint32_t shard_index, uint64_t ref, const ent
     shard *sh = &a->shards[shard_index];
     block *b = (block *)(a->base + (ref << REF_SHIFT));
     if ((e->flags & BLOCK_OBJECT) && load_relaxed(object_first(b, e->flags, e->key_size)) != 0) {
+        entry_set_flags(b, e->flags & ~BLOCK_MADE); /* it was removed already, and does not go with its last field once more */
         entry_set_next(b, sh->graves);
         store_relaxed(&sh->graves, ref);
     } else {

@@ -178,6 +178,14 @@ static void expiry(void)
     CHECK_STATUS(shoal_touch(a, &tree, names("p"), 1, MILLISECOND, WAIT), SHOAL_OK);
     sleep_until(shoal_clock_mono_ns() + 2 * MILLISECOND);
     CHECK_EQ(count_of(a, &tree), 2u);
+    /* an object that expires, and then the last of its fields */
+    CHECK_STATUS(set(a, &tree, "q.x", "6"), SHOAL_OK);
+    CHECK_STATUS(shoal_touch(a, &tree, names("q"), 1, MILLISECOND, WAIT), SHOAL_OK);
+    CHECK_STATUS(put_ttl(a, &tree, names("q.y"), "7", MILLISECOND), SHOAL_OK);
+    CHECK_STATUS(drop(a, &tree, "q.x"), SHOAL_OK);
+    sleep_until(shoal_clock_mono_ns() + 2 * MILLISECOND);
+    CHECK_STATUS(shoal_sweep(a, WAIT), SHOAL_OK);
+    CHECK_EQ(count_of(a, &tree), 2u);
     /* the namespace's default is the fields' default, but not that of the objects made on their way */
     shoal_namespace home = ns_default(a);
     CHECK_STATUS(shoal_namespace_set_config(a, &home, &(shoal_namespace_config){.ttl = 5 * SECOND}, WAIT), SHOAL_OK);
