@@ -1,6 +1,7 @@
 #include "namespace.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "os.h"
@@ -224,6 +225,39 @@ bool namespace_drop_runs(shoal_arena *a, uint32_t slot, uint32_t generation, con
     shard_unlock(a, s);
     tree_tidy(a, s, w);
     return status == SHOAL_OK;
+}
+
+/* "SLOT-GENERATION", and nothing else. */
+static bool parse_owner(const uint8_t *name, size_t size, uint32_t *slot, uint32_t *generation)
+{
+    char text[32], canonical[32];
+    if (size >= sizeof text)
+        return false;
+    memcpy(text, name, size);
+    text[size] = '\0';
+    return sscanf(text, "%" SCNu32 "-%" SCNu32, slot, generation) == 2 &&
+           snprintf(canonical, sizeof canonical, "%u-%u", *slot, *generation) == (int)size && strcmp(text, canonical) == 0;
+}
+
+void namespace_drop_dead_runs(shoal_arena *a)
+{
+    shoal_namespace runs;
+    if (!find(a, &RUNS, &runs))
+        return;
+    for (uint32_t s = 0; s < a->nshards; s++) {
+        shoal_bytes names;
+        if (load_relaxed(&head_of(a, runs.id, s)->count) == 0 || shoal_fields(a, &runs, "", 0, s, &names, 0) != SHOAL_OK)
+            continue;
+        for (size_t at = 0; at < names.size;) {
+            uint32_t slot, generation;
+            uint16_t size;
+            memcpy(&size, names.data + at + 1, 2);
+            if (parse_owner(names.data + at + 3, size, &slot, &generation) && !process_alive(a, slot, generation))
+                namespace_drop_runs(a, slot, generation, &(waiting){0});
+            at += 3u + size;
+        }
+        shoal_bytes_free(&names);
+    }
 }
 
 /* The tree that belongs to `home`; false if it has none. */

@@ -474,6 +474,32 @@ static void runs_of_the_dead_go(void)
     ARENA_END(a);
 }
 
+/* Who takes a dead one's slot dies itself, before it has removed its predecessor's runs. */
+static void runs_of_the_dead_before_the_dead(void)
+{
+    shoal_arena *a = arena_new("tree", 16 * MIB);
+    shoal_namespace home = ns_default(a), runs;
+    uint32_t slot, generation;
+    CHECK_STATUS(shoal_runs_open(a, &home, true, &runs, WAIT), SHOAL_OK);
+    CHECK_STATUS(shoal_process(a, &slot, &generation), SHOAL_OK);
+    pid_t pid = fork_child();
+    if (pid == 0) {
+        char path[64];
+        shoal_after_fork(a);
+        shoal_process(a, &slot, &generation);
+        snprintf(path, sizeof path, "%u-%u.1.v", slot, generation);
+        set(a, &runs, path, "theirs");
+        _exit(slot);
+    }
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) != slot);
+    a->slots[WEXITSTATUS(status)].state += 1ull << 32;
+    uint64_t before = count_of(a, &runs);
+    arena_reap(a);
+    CHECK_EQ(count_of(a, &runs), before - 3);
+    ARENA_END(a);
+}
+
 /* ---- against a model */
 
 #define NAMES 4u
@@ -599,6 +625,7 @@ static int tests(void)
     RUN(read_only);
     RUN(large_values_and_pins);
     RUN(runs_of_the_dead_go);
+    RUN(runs_of_the_dead_before_the_dead);
     RUN(as_a_model);
     return check_report();
 }
