@@ -16,6 +16,20 @@ bool path_valid(const void *names, size_t size)
     return false;
 }
 
+bool field_sound(shoal_arena *a, uint64_t ref, const entry *e)
+{
+    const uint32_t object = BLOCK_OBJECT | BLOCK_EXPIRES | BLOCK_CREATED;
+    if (!(e->flags & BLOCK_FIELD) || ((e->flags & BLOCK_OBJECT) && ((e->flags & object) != object || e->value_size != OBJECT_VALUE)))
+        return false;
+    return range_known(a, ref << REF_SHIFT, entry_bytes(e->flags, e->key_size, e->value_size));
+}
+
+shoal_status field_find(shoal_arena *a, const lookup *key, place *p)
+{
+    shoal_status status = table_find(a, key, p);
+    return status == SHOAL_OK && !field_sound(a, p->ref, &p->e) ? corrupt(a, "tree: an entry that is no field") : status;
+}
+
 /* A link is followed only to what is a field, or an object, at all: a damaged list stays damaged, the verifier names it, and
  * the next recovery makes it anew. */
 static block *linked(shoal_arena *a, uint64_t ref, uint32_t needed, entry *e)
@@ -24,10 +38,7 @@ static block *linked(shoal_arena *a, uint64_t ref, uint32_t needed, entry *e)
     if (!b)
         return NULL;
     *e = entry_load(b);
-    uint64_t value = needed & BLOCK_OBJECT ? OBJECT_VALUE : 0;
-    if ((e->flags & needed) != needed || !range_known(a, ref << REF_SHIFT, entry_key_at(e->flags) + e->key_size + value))
-        return NULL;
-    return b;
+    return (e->flags & needed) == needed && field_sound(a, ref, e) ? b : NULL;
 }
 
 /* What leads to the field: its predecessor's next, or its object's first. */
@@ -35,7 +46,7 @@ static uint64_t *link_to(shoal_arena *a, uint64_t previous)
 {
     entry e;
     bool first = previous & FIELD_FIRST;
-    block *b = linked(a, previous & REF_MASK, first ? BLOCK_FIELD | BLOCK_OBJECT : BLOCK_FIELD, &e);
+    block *b = linked(a, previous & REF_MASK, first ? BLOCK_OBJECT : 0, &e);
     if (!b)
         return NULL;
     return first ? object_first(b, e.flags, e.key_size) : &entry_links(b, e.flags)->next;
@@ -44,7 +55,7 @@ static uint64_t *link_to(shoal_arena *a, uint64_t previous)
 static void set_previous(shoal_arena *a, uint64_t ref, uint64_t to)
 {
     entry e;
-    block *b = linked(a, ref, BLOCK_FIELD, &e);
+    block *b = linked(a, ref, 0, &e);
     if (b)
         store_relaxed(&entry_links(b, e.flags)->previous, to);
 }

@@ -56,6 +56,20 @@ static inline uint64_t *object_first(block *b, uint32_t flags, uint32_t key_size
 }
 #define OBJECT_VALUE 15u /* bytes of an object's value: the word, wherever it starts */
 
+/* Around a change that takes an object away, or lets it expire: every cached way in this shard is looked up anew from here on, and
+ * until the end none is learnt, because a reader may still find what is about to go. */
+static inline void objects_begin(shard *sh)
+{
+    store_relaxed(&sh->epoch, load_relaxed(&sh->epoch) | 1);
+    fence_release(); /* the odd epoch before any change */
+}
+static inline void objects_end(shard *sh) { store_release(&sh->epoch, (load_relaxed(&sh->epoch) | 1) + 1); }
+
+/* Is what lies at `ref` a field, and within the arena down to an object's word? For whatever a link or a slot led to. */
+bool field_sound(shoal_arena *a, uint64_t ref, const entry *e);
+/* table_find in a tree. OK: sound. */
+shoal_status field_find(shoal_arena *a, const lookup *key, place *p);
+
 /* `b` at `ref` becomes a field of the object at `object`. */
 void field_link(shoal_arena *a, uint64_t object, uint64_t ref, block *b);
 /* Out of its object's list, if it is in one. */

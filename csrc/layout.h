@@ -151,7 +151,7 @@ typedef struct shard {
     uint64_t version;  /* last version given out; grows by each write, never falls */
     uint64_t chained;  /* overflow buckets in use */
     uint64_t limbo;    /* how many large runs may be orphans without a pin, to be freed when the page lock is free */
-    uint64_t epoch;    /* changes before any object of a tree is removed, replaced, or given an expiry */
+    uint64_t epoch;    /* moves when an object of a tree is removed, replaced, or given an expiry; odd while that is under way */
     uint64_t graves;   /* ref of the first object whose fields are still to be removed; more through the blocks' next */
     slab_class classes[CLASS_COUNT];
     uint32_t directory[DIRECTORY_MAX];

@@ -211,12 +211,14 @@ static shoal_status count_shard(shoal_arena *a, const shoal_namespace *ns, uint3
         nh->cursor = 0;
         status = sweep_steps(a, s, ns->id, ns->uid, nh->count + 1, w);
     }
+    if (status == SHOAL_OK && ns->tree) /* what no path leads to any more does not count */
+        status = graves_reap(a, s, UINT64_MAX, w);
     out->entries += nh->count;
     out->bytes += nh->bytes;
     if (ns->tree && status == SHOAL_OK) {
         lookup key = root_lookup(a, ns, s);
         place root;
-        if (table_find(a, &key, &root) == SHOAL_OK) {
+        if (field_find(a, &key, &root) == SHOAL_OK) {
             out->entries--;
             out->bytes -= root.e.key_size + root.e.value_size;
         }
@@ -248,10 +250,9 @@ static shoal_status fields_listed(shoal_arena *a, const shoal_namespace *tree, u
     for (; ref; left--) {
         block *b = block_at(a, ref);
         entry e = b ? entry_load(b) : (entry){0};
-        const uint8_t *name = (const uint8_t *)b + entry_key_at(e.flags);
-        if (left == 0 || !(e.flags & BLOCK_FIELD) || e.ns != tree->id ||
-            !range_known(a, ref << REF_SHIFT, entry_key_at(e.flags) + e.key_size))
+        if (left == 0 || e.ns != tree->id || !field_sound(a, ref, &e))
             return corrupt(a, "fields: a link leads to no field, or in a cycle");
+        const uint8_t *name = (const uint8_t *)b + entry_key_at(e.flags);
         if (!entry_expired(b, &e) && !append_field(out, &room, e.flags & BLOCK_OBJECT, name, e.key_size))
             return SHOAL_NO_MEMORY;
         ref = load_relaxed(&entry_links(b, e.flags)->next);
@@ -269,7 +270,7 @@ static shoal_status list_fields(shoal_arena *a, const shoal_namespace *tree, con
         status = SHOAL_STALE;
     } else if (p->size == 0) {
         lookup key = root_lookup(a, tree, s);
-        status = table_find(a, &key, &t.at);
+        status = field_find(a, &key, &t.at);
     } else if ((status = tree_walk(a, tree, p, s, &t)) == SHOAL_OK && (!t.found || t.rest.size || !(t.at.e.flags & BLOCK_OBJECT))) {
         status = SHOAL_MISS;
     }

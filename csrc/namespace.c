@@ -1,6 +1,7 @@
 #include "namespace.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "os.h"
@@ -72,27 +73,32 @@ static shoal_status lock_names(shoal_arena *a, waiting *w)
 
 static shoal_status remove_entries(shoal_arena *a, uint32_t id, uint64_t uid, bool all, uint64_t *count, waiting *w);
 
-/* A record to use: one that was dropped, or the next. */
+/* A record to use: one that was dropped, or the next. What dead droppers began is finished on the way. */
 static shoal_status free_record(shoal_arena *a, uint32_t *id, waiting *w)
 {
-    uint32_t high = high_of(a);
-    for (*id = 0; *id < high; ++*id) {
-        namespace_record *r = &a->records[*id];
+    uint32_t high = high_of(a), found = high;
+    for (uint32_t i = 0; i < high; i++) {
+        namespace_record *r = &a->records[i];
         uint64_t state = load_relaxed(&r->state), count = 0;
         if (state == NAMESPACE_DROPPING && load_relaxed(&r->uid) != 0) {
             store_relaxed(&r->state, NAMESPACE_USED); /* its dropper died before the first step */
             continue;
         }
         if (state == NAMESPACE_DROPPING) {
-            shoal_status status = remove_entries(a, *id, load_relaxed(&r->last_uid), true, &count, w);
-            if (status != SHOAL_OK)
+            shoal_status status = remove_entries(a, i, load_relaxed(&r->last_uid), true, &count, w);
+            if (status != SHOAL_OK && found == high)
                 return status;
+            if (status != SHOAL_OK)
+                continue; /* another time: there is one to use */
             store_release(&r->state, state = NAMESPACE_FREE);
         }
         /* A record whose maker died before it gave it a uid counts as free. */
-        if (state == NAMESPACE_FREE || load_relaxed(&r->uid) == 0)
-            return SHOAL_OK;
+        if (found == high && (state == NAMESPACE_FREE || load_relaxed(&r->uid) == 0))
+            found = i;
     }
+    *id = found;
+    if (found < high)
+        return SHOAL_OK;
     if (high == NAMESPACE_MAX)
         return SHOAL_FULL_NAMESPACES;
     shoal_status status = commit(a, high);
@@ -219,6 +225,39 @@ bool namespace_drop_runs(shoal_arena *a, uint32_t slot, uint32_t generation, con
     shard_unlock(a, s);
     tree_tidy(a, s, w);
     return status == SHOAL_OK;
+}
+
+/* "SLOT-GENERATION", and nothing else. */
+static bool parse_owner(const uint8_t *name, size_t size, uint32_t *slot, uint32_t *generation)
+{
+    char text[32], canonical[32];
+    if (size >= sizeof text)
+        return false;
+    memcpy(text, name, size);
+    text[size] = '\0';
+    return sscanf(text, "%" SCNu32 "-%" SCNu32, slot, generation) == 2 &&
+           snprintf(canonical, sizeof canonical, "%u-%u", *slot, *generation) == (int)size && strcmp(text, canonical) == 0;
+}
+
+void namespace_drop_dead_runs(shoal_arena *a)
+{
+    shoal_namespace runs;
+    if (!find(a, &RUNS, &runs))
+        return;
+    for (uint32_t s = 0; s < a->nshards; s++) {
+        shoal_bytes names;
+        if (load_relaxed(&head_of(a, runs.id, s)->count) == 0 || shoal_fields(a, &runs, "", 0, s, &names, 0) != SHOAL_OK)
+            continue;
+        for (size_t at = 0; at < names.size;) {
+            uint32_t slot, generation;
+            uint16_t size;
+            memcpy(&size, names.data + at + 1, 2);
+            if (parse_owner(names.data + at + 3, size, &slot, &generation) && !process_alive(a, slot, generation))
+                namespace_drop_runs(a, slot, generation, &(waiting){0});
+            at += 3u + size;
+        }
+        shoal_bytes_free(&names);
+    }
 }
 
 /* The tree that belongs to `home`; false if it has none. */

@@ -209,15 +209,17 @@ bool process_others(shoal_arena *a)
 
 void process_reap(shoal_arena *a, const waiting *w)
 {
-    if (!os_has_claims())
-        return; /* without claims only the gate tells who is who: the next who joins takes dead slots over */
-    pthread_mutex_lock(&a->attach_mutex);
-    for (uint32_t i = 0; i < slots_high(a); i++) {
-        process_slot *slot = &a->slots[i];
-        if (slot != a->me && (uint32_t)load_relaxed(&slot->state) == SLOT_USED && claim_slot(a, a->fd, i) == 0)
-            drop_slot(a, a->fd, i, w);
+    /* Without claims only the gate tells who is who: the next who joins takes dead slots over. */
+    if (os_has_claims()) {
+        pthread_mutex_lock(&a->attach_mutex);
+        for (uint32_t i = 0; i < slots_high(a); i++) {
+            process_slot *slot = &a->slots[i];
+            if (slot != a->me && (uint32_t)load_relaxed(&slot->state) == SLOT_USED && claim_slot(a, a->fd, i) == 0)
+                drop_slot(a, a->fd, i, w);
+        }
+        pthread_mutex_unlock(&a->attach_mutex);
     }
-    pthread_mutex_unlock(&a->attach_mutex);
+    namespace_drop_dead_runs(a);
 }
 
 uint32_t process_count(shoal_arena *a)

@@ -115,12 +115,13 @@ shoal_status publish(shoal_arena *a, writing *x)
     uint64_t word = slot_make(x->key.bucket_hash, ref, block_is_large(bytes));
     if (x->found) {
         list_replace(a, nh, x->at.ref, &x->at.e, ref, b);
-        if (flags & BLOCK_FIELD) {
+        if (flags & BLOCK_FIELD)
             field_relink(a, x->at.b, x->at.e.flags, ref, b);
-            if (is_object(&x->at))
-                objects_change(sh);
-        }
+        if (is_object(&x->at))
+            objects_begin(sh);
         table_replace(&x->at, word | SLOT_VISITED);
+        if (is_object(&x->at))
+            objects_end(sh);
         block_discard(a, s, x->at.ref, &x->at.e);
         store_relaxed(&nh->bytes, nh->bytes + e.value_size - x->at.e.value_size);
     } else {

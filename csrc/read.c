@@ -221,7 +221,7 @@ static shoal_status follow(shoal_arena *a, const shoal_namespace *tree, const vo
     shoal_way at = {0};
     if (tree->id >= NAMESPACE_MAX)
         return SHOAL_INVALID;
-    size_t skip = base_knows(a, tree->base, &whole, &at);
+    size_t skip = base_knows(a, tree, &whole, &at);
     path p = {whole.names + skip, size - skip};
     uint64_t epoch = skip ? tree->base->epoch : 0;
     bool lasting = true;
@@ -246,7 +246,7 @@ static shoal_status follow(shoal_arena *a, const shoal_namespace *tree, const vo
         at = (shoal_way){.object = object_id(meta.version, out->shard_index)};
         lasting &= meta.expires_ns == 0;
         if (lasting)
-            base_learn(tree->base, &whole, skip - 1, out->shard_index, epoch, at);
+            base_learn(tree, &whole, skip - 1, out->shard_index, epoch, at);
     }
 }
 

@@ -61,7 +61,7 @@ static bool entry_sound(shoal_arena *a, uint32_t shard_index, uint64_t slot_word
     if (e->key_size == 0 || e->version == 0 || e->ns >= load_relaxed(&a->header->namespaces_high))
         return false;
     bool tree = load_relaxed(&a->records[e->ns].kind) != KIND_KEYS;
-    if (tree != !!(e->flags & BLOCK_FIELD) || ((e->flags & BLOCK_OBJECT) && e->value_size != OBJECT_VALUE))
+    if (tree ? !field_sound(a, ref, e) : (e->flags & (BLOCK_FIELD | BLOCK_OBJECT)) != 0)
         return false;
     if (slot_word & SLOT_LARGE) {
         state = page_head(a, page, PAGE_LARGE, shard_index);
@@ -321,8 +321,9 @@ shoal_status recover_shard(shoal_arena *a, uint32_t shard_index)
     m.pages = calloc(m.frontier + 1, sizeof *m.pages);
     if (!m.pages)
         return SHOAL_NO_MEMORY;
-    sh->entries = sh->chained = sh->limbo = sh->graves = 0;
-    sh->epoch++;
+    sh->entries = sh->chained = sh->limbo = 0;
+    store_relaxed(&sh->graves, 0);
+    objects_begin(sh);
     for (uint32_t ns = 0; ns < namespaces; ns++)
         list_init(head_of(a, ns, shard_index));
     bool whole = mark_directory(a, sh, &m);
@@ -337,6 +338,7 @@ shoal_status recover_shard(shoal_arena *a, uint32_t shard_index)
         pages_unlock(a);
     }
     if (status == SHOAL_OK && whole) {
+        objects_end(sh);
         for (uint32_t ns = 0; ns < namespaces && status == SHOAL_OK; ns++)
             if (load_relaxed(&a->records[ns].max_keys) && (status = count_lock(a, ns, &w)) == SHOAL_OK) {
                 recount(a, ns);

@@ -23,6 +23,8 @@ shoal_status entry_listed(shoal_arena *a, uint32_t shard_index, uint32_t ns, uin
     entry e = entry_load(b);
     if (e.ns != ns || e.key_size == 0 || !range_known(a, ref << REF_SHIFT, entry_key_at(e.flags) + e.key_size))
         return corrupt(a, "list: an entry of another namespace");
+    if ((e.flags & (BLOCK_FIELD | BLOCK_OBJECT)) && !field_sound(a, ref, &e))
+        return corrupt(a, "list: an entry that is no field");
     return table_find_ref(a, shard_index, entry_hash(a, uid, b, &e), ref, p);
 }
 
@@ -38,8 +40,10 @@ shoal_status entry_remove(shoal_arena *a, uint32_t shard_index, place *p, waitin
             return status;
     }
     if (p->e.flags & BLOCK_OBJECT)
-        objects_change(sh);
+        objects_begin(sh);
     table_remove(a, shard_index, p);
+    if (p->e.flags & BLOCK_OBJECT)
+        objects_end(sh);
     list_remove(a, nh, p->ref, &p->e);
     if (p->e.flags & BLOCK_FIELD)
         field_unlink(a, p->b, p->e.flags);
@@ -60,9 +64,8 @@ shoal_status objects_prune(shoal_arena *a, uint32_t shard_index, uint64_t ref, w
         block *b = ref ? block_at(a, ref) : NULL;
         entry e = b ? entry_load(b) : (entry){0};
         place p;
-        if (!(e.flags & BLOCK_OBJECT) || !(e.flags & BLOCK_MADE) ||
-            !range_known(a, ref << REF_SHIFT, entry_bytes(e.flags, e.key_size, e.value_size)) ||
-            load_relaxed(object_first(b, e.flags, e.key_size)) != 0)
+        if (!(e.flags & BLOCK_OBJECT) || !(e.flags & BLOCK_MADE) || !field_sound(a, ref, &e) ||
+            e.ns >= load_relaxed(&a->header->namespaces_high) || load_relaxed(object_first(b, e.flags, e.key_size)) != 0)
             return SHOAL_OK;
         uint64_t previous = load_relaxed(&entry_links(b, e.flags)->previous);
         shoal_status status = entry_listed(a, shard_index, e.ns, load_relaxed(&a->records[e.ns].last_uid), ref, &p);
@@ -87,6 +90,7 @@ void block_discard(shoal_arena *a, uint32_t shard_index, uint64_t ref, const ent
     shard *sh = &a->shards[shard_index];
     block *b = (block *)(a->base + (ref << REF_SHIFT));
     if ((e->flags & BLOCK_OBJECT) && load_relaxed(object_first(b, e->flags, e->key_size)) != 0) {
+        entry_set_flags(b, e->flags & ~BLOCK_MADE); /* it was removed already, and does not go with its last field once more */
         entry_set_next(b, sh->graves);
         store_relaxed(&sh->graves, ref);
     } else {
@@ -101,7 +105,7 @@ shoal_status graves_reap(shoal_arena *a, uint32_t shard_index, uint64_t steps, w
         block *b = block_at(a, ref);
         entry e = b ? entry_load(b) : (entry){0};
         place p;
-        if (!(e.flags & BLOCK_OBJECT) || !range_known(a, ref << REF_SHIFT, entry_bytes(e.flags, e.key_size, e.value_size))) {
+        if (!(e.flags & BLOCK_OBJECT) || !field_sound(a, ref, &e) || e.ns >= load_relaxed(&a->header->namespaces_high)) {
             store_relaxed(&sh->graves, 0); /* what hangs there is lost until the next recovery */
             return corrupt(a, "grave: not an object");
         }

@@ -26,8 +26,6 @@ shoal_status entry_expire(shoal_arena *a, uint32_t shard_index, place *p, waitin
 /* Remove the object at `ref` if it has no fields and nobody asked for it, and so on upwards. */
 shoal_status objects_prune(shoal_arena *a, uint32_t shard_index, uint64_t ref, waiting *w);
 
-/* Every cached way through an object of this shard is looked up anew from here on. Before the change that makes it wrong. */
-static inline void objects_change(shard *sh) { store_relaxed(&sh->epoch, load_relaxed(&sh->epoch) + 1); }
 /* The block of an entry that the table does not reach any more. */
 void block_discard(shoal_arena *a, uint32_t shard_index, uint64_t ref, const entry *e);
 /* Free up to `steps` fields of graves. Under the shard lock. */

@@ -7,7 +7,7 @@
 uint32_t tree_shard(const shoal_arena *a, const shoal_namespace *tree, const path *p)
 {
     shoal_way to;
-    if (base_knows(a, tree->base, p, &to))
+    if (base_knows(a, tree, p, &to))
         return tree->base->shard;
     return field_lookup(a, tree, 0, p->names, path_name(p)).shard_index;
 }
@@ -15,7 +15,7 @@ uint32_t tree_shard(const shoal_arena *a, const shoal_namespace *tree, const pat
 shoal_status tree_walk(shoal_arena *a, const shoal_namespace *tree, const path *p, uint32_t shard_index, trail *t)
 {
     shoal_way at = {0};
-    size_t skip = base_knows(a, tree->base, p, &at);
+    size_t skip = base_knows(a, tree, p, &at);
     if (at.ref == 0) { /* unknown, or learnt by a reader, who does not see where it lies */
         skip = 0;
         at.object = 0;
@@ -29,7 +29,7 @@ shoal_status tree_walk(shoal_arena *a, const shoal_namespace *tree, const path *
         t->key = field_lookup(a, tree, at.object, t->rest.names, name);
         t->rest = path_after(&t->rest, name);
         t->object = at.ref;
-        shoal_status status = table_find(a, &t->key, &t->at);
+        shoal_status status = field_find(a, &t->key, &t->at);
         t->expired = status == SHOAL_OK && unlikely(entry_expired(t->at.b, &t->at.e));
         t->found = status == SHOAL_OK && !t->expired;
         if (status != SHOAL_OK && status != SHOAL_MISS)
@@ -40,7 +40,7 @@ shoal_status tree_walk(shoal_arena *a, const shoal_namespace *tree, const path *
         at = (shoal_way){object_id(t->at.e.version, shard_index), t->at.ref};
         skip += name + 1;
         if (lasting && skip > known)
-            base_learn(tree->base, p, skip - 1, shard_index, epoch, at);
+            base_learn(tree, p, skip - 1, shard_index, epoch, at);
     }
 }
 
@@ -86,6 +86,8 @@ static shoal_status older(shoal_arena *a, const shoal_namespace *tree, uint32_t 
         shoal_status status = left ? entry_listed(a, s, tree->id, tree->uid, ref, p) : corrupt(a, "fields: a cycle");
         if (status != SHOAL_OK)
             return status;
+        if (!(p->e.flags & BLOCK_FIELD))
+            return corrupt(a, "fields: an entry that is no field");
         if (p->e.version <= version) {
             *found = true;
             return SHOAL_OK;
@@ -110,7 +112,7 @@ shoal_status tree_clear(shoal_arena *a, const shoal_namespace *tree, uint32_t s,
         if (load_relaxed(&a->records[tree->id].uid) != tree->uid)
             status = SHOAL_STALE;
         for (uint32_t i = 0; i < BATCH && more && status == SHOAL_OK; i++) {
-            status = table_find(a, &key, &root);
+            status = field_find(a, &key, &root);
             more = status == SHOAL_OK;
             if (more)
                 status = older(a, tree, s, load_relaxed(object_first(root.b, root.e.flags, root.e.key_size)), version, &p, &more);

@@ -20,9 +20,10 @@ uint32_t tree_shard(const shoal_arena *a, const shoal_namespace *tree, const pat
 shoal_status tree_walk(shoal_arena *a, const shoal_namespace *tree, const path *p, uint32_t shard_index, trail *out);
 
 /* What of a path the cache knows: how many bytes to skip, 0 = nothing, and the object that they lead to. */
-static inline size_t base_knows(const shoal_arena *a, const shoal_base *base, const path *p, shoal_way *to)
+static inline size_t base_knows(const shoal_arena *a, const shoal_namespace *tree, const path *p, shoal_way *to)
 {
-    if (!base || load_acquire(&a->shards[base->shard & (a->nshards - 1)].epoch) != base->epoch)
+    const shoal_base *base = tree->base;
+    if (!base || base->uid != tree->uid || load_acquire(&a->shards[base->shard & (a->nshards - 1)].epoch) != base->epoch)
         return 0;
     size_t size = base->last_size;
     if (size && size < p->size && p->names[size] == SHOAL_PATH_SEPARATOR && memcmp(p->names, base->last_names, size) == 0) {
@@ -34,14 +35,15 @@ static inline size_t base_knows(const shoal_arena *a, const shoal_base *base, co
     *to = base->begin;
     return base->prefix + 1u;
 }
-/* Keep what the first `size` bytes of a path led to; `epoch` is from before it was looked up. Nothing on that way may ever expire: no
- * epoch tells when it does. */
-static inline void base_learn(shoal_base *base, const path *p, size_t size, uint32_t shard_index, uint64_t epoch, shoal_way to)
+/* Keep what the first `size` bytes of a path led to; `epoch` is from before it was looked up; an odd one vouches for nothing. Nothing
+ * on that way may ever expire: no epoch tells when it does. */
+static inline void base_learn(const shoal_namespace *tree, const path *p, size_t size, uint32_t shard_index, uint64_t epoch, shoal_way to)
 {
-    if (!base)
+    shoal_base *base = tree->base;
+    if (!base || (epoch & 1))
         return;
-    if (base->epoch != epoch || base->shard != shard_index)
-        *base = (shoal_base){.prefix = base->prefix, .shard = shard_index, .epoch = epoch};
+    if (base->epoch != epoch || base->shard != shard_index || base->uid != tree->uid)
+        *base = (shoal_base){.prefix = base->prefix, .shard = shard_index, .uid = tree->uid, .epoch = epoch};
     if (size == base->prefix) {
         base->begin = to;
     } else if (size > base->prefix && size <= sizeof base->last_names) {

@@ -103,6 +103,12 @@ static void verify_slot(verifier *v, uint32_t s, uint64_t index, uint64_t n, uin
                   (unsigned long long)offset);
         return;
     }
+    bool tree = load_relaxed(&a->records[e.ns].kind) != KIND_KEYS;
+    if (tree ? !field_sound(a, word & REF_MASK, &e) : (e.flags & (BLOCK_FIELD | BLOCK_OBJECT)) != 0) {
+        violation(v, "shard %u bucket %llu: entry at %llx is a field in no tree, or none in a tree", s, (unsigned long long)index,
+                  (unsigned long long)offset);
+        return;
+    }
     uid = load_relaxed(&a->records[e.ns].last_uid);
     uint64_t parent = entry_parent(b, e.flags);
     uint64_t hash = hash_field(a->secret, uid, parent, (uint8_t *)b + entry_key_at(e.flags), e.key_size);
@@ -200,7 +206,7 @@ static uint64_t verify_object(verifier *v, uint32_t s, uint64_t object, uint64_t
         block *b = block_at(a, ref);
         uint8_t *state = state_of(v, ref);
         entry e = b ? entry_load(b) : (entry){0};
-        if (!(e.flags & BLOCK_FIELD) || !state || *state != 1 || e.ns != oe.ns || count > most || entry_parent(b, e.flags) != id ||
+        if (!field_sound(a, ref, &e) || !state || *state != 1 || e.ns != oe.ns || count > most || entry_parent(b, e.flags) != id ||
             load_relaxed(&entry_links(b, e.flags)->previous) != previous) {
             violation(v, "shard %u: fields of the object at %llx are broken after %llu", s, (unsigned long long)object << REF_SHIFT,
                       (unsigned long long)count);
@@ -219,9 +225,9 @@ static void verify_trees(verifier *v, uint32_t s)
     for (uint32_t ns = 0; ns < high && ns < NAMESPACE_MAX; ns++)
         for (uint64_t ref = load_relaxed(&a->records[ns].kind) == KIND_KEYS ? 0 : head_of(a, ns, s)->newest, n = 0; ref && n <= most; n++) {
             block *b = block_at(a, ref);
-            if (!b)
+            entry e = b ? entry_load(b) : (entry){0};
+            if (!field_sound(a, ref, &e))
                 return; /* reported by verify_lists */
-            entry e = entry_load(b);
             fields += !is_root(b, &e);
             if (e.flags & BLOCK_OBJECT)
                 linked += verify_object(v, s, ref, most);
@@ -231,7 +237,7 @@ static void verify_trees(verifier *v, uint32_t s)
     for (uint64_t ref = a->shards[s].graves; ref; n++) {
         block *b = block_at(a, ref);
         entry e = b ? entry_load(b) : (entry){0};
-        if (!(e.flags & BLOCK_OBJECT) || !take_state(v, ref, 1) || n > most) {
+        if (!(e.flags & BLOCK_OBJECT) || !field_sound(a, ref, &e) || !take_state(v, ref, 1) || n > most) {
             violation(v, "shard %u: the list of graves is broken after %llu", s, (unsigned long long)n);
             return;
         }

@@ -32,7 +32,7 @@ static shoal_status trail_object(shoal_arena *a, writing *x, uint64_t *object)
     place root;
     writing made;
     lookup key = root_lookup(a, x->ns, x->trail.key.shard_index);
-    shoal_status status = table_find(a, &key, &root);
+    shoal_status status = field_find(a, &key, &root);
     if (status == SHOAL_OK)
         *object = root.ref;
     else if (status == SHOAL_MISS && (status = make_object(a, x, &key, 0, 0, NULL, &made)) == SHOAL_OK)
@@ -64,7 +64,7 @@ static shoal_status make_way(shoal_arena *a, writing *x, uint64_t object)
         bool top = i == 0;
         lookup key = top ? x->trail.key : field_lookup(a, x->ns, object_id(sh->version + 2, s), names[i - 1].names, names[i - 1].size);
         place instead;
-        bool replaces = top && x->trail.found && table_find(a, &key, &instead) == SHOAL_OK; /* again: the table may have grown */
+        bool replaces = top && x->trail.found && field_find(a, &key, &instead) == SHOAL_OK; /* again: the table may have grown */
         status = make_object(a, x, &key, top ? object : 0, below, replaces ? &instead : NULL, &made);
         if (status != SHOAL_OK)
             break;
@@ -76,7 +76,7 @@ static shoal_status make_way(shoal_arena *a, writing *x, uint64_t object)
         below = made.ref;
     }
     place p;
-    if (table_find(a, &last, &p) == SHOAL_OK)
+    if (field_find(a, &last, &p) == SHOAL_OK)
         entry_remove(a, s, &p, &x->w);
     return status;
 }

@@ -96,7 +96,7 @@ static shoal_status attempt(shoal_arena *a, writing *x)
         }
     }
     if (status == SHOAL_OK && x->args.old) {
-        if (x->found && !copy_value(&x->at, x->args.old))
+        if (x->found && !is_object(&x->at) && !copy_value(&x->at, x->args.old))
             status = SHOAL_NO_MEMORY;
     }
     if (status == SHOAL_OK) {
@@ -400,11 +400,14 @@ shoal_status shoal_touch(shoal_arena *a, const shoal_namespace *ns, const void *
             return SHOAL_MISS;
         }
         uint64_t expires = expiry(a, &x);
-        if (is_object(&x.at))
-            objects_change(&a->shards[x.key.shard_index]);
         if ((x.at.e.flags & BLOCK_EXPIRES) || expires == 0) {
+            shard *sh = &a->shards[x.key.shard_index];
+            if (is_object(&x.at))
+                objects_begin(sh);
             if (x.at.e.flags & BLOCK_EXPIRES) /* an aligned word: one store, old or new */
                 store_relaxed(entry_expires(x.at.b), expires);
+            if (is_object(&x.at))
+                objects_end(sh);
             list_expect(head_of(a, ns->id, x.key.shard_index), expires);
             shard_unlock(a, x.key.shard_index);
             return SHOAL_OK;

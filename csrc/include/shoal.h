@@ -154,7 +154,7 @@ typedef struct shoal_way {
 } shoal_way;
 typedef struct shoal_base {
     uint32_t prefix, shard;
-    uint64_t epoch;
+    uint64_t uid, epoch;
     shoal_way begin, last;
     uint32_t last_size;
     uint8_t last_names[108];
@@ -195,7 +195,8 @@ typedef struct shoal_namespace_stats {
     uint64_t entries;       /* without expired ones; of a tree its fields, objects included */
     uint64_t bytes;         /* of keys and values */
 } shoal_namespace_stats;
-/* Exact: expired entries are swept (or skipped, read-only) first. */
+/* Exact: expired entries are swept (or skipped, read-only) first. Of a tree, a read-only mapping counts what is below a removed or
+ * expired object until that is freed. */
 shoal_status shoal_namespace_count(shoal_arena *, const shoal_namespace *, shoal_namespace_stats *out, int64_t wait);
 
 /* ------------------------------------------------------------------- tree
@@ -262,7 +263,7 @@ typedef struct shoal_put_args {
     bool object;            /* of a tree: make an object, not a value; one that is there stays unless `overwrite` */
     bool overwrite;         /* of a tree */
     int64_t *expires;       /* not NULL: gets when the entry expires, as in shoal_meta */
-    shoal_bytes *old;       /* not NULL: gets the replaced value, data = NULL if there was none */
+    shoal_bytes *old;       /* not NULL: gets the replaced value, data = NULL if there was none (or an object) */
 } shoal_put_args;
 enum { SHOAL_IF_ANY = 0, SHOAL_IF_ABSENT, SHOAL_IF_PRESENT, SHOAL_IF_VERSION };
 

@@ -222,6 +222,75 @@ static void no_memory_of_the_dropped(shoal_arena *a, const shoal_namespace *ns, 
 }
 static void dropping_a_namespace_with_memory(void) { walk(&(scenario){plant_second, drop_second, no_memory_of_the_dropped}); }
 
+/* ---- cached ways of those who look on while somebody changes an object, stopped at every instruction */
+
+enum { ONLOOKERS = 4096 };
+
+/* a.b.x has no objects below it: nothing that is freed after it has others look anew as well. */
+static void remove_x(shoal_arena *a, const shoal_namespace *ns)
+{
+    shoal_namespace t = tree(a, ns);
+    drop(a, &t, "a.b.x");
+}
+static void renew_x(shoal_arena *a, const shoal_namespace *ns)
+{
+    shoal_namespace t = tree(a, ns);
+    make(a, &t, "a.b.x", true);
+}
+static void flatten_x(shoal_arena *a, const shoal_namespace *ns)
+{
+    shoal_namespace t = tree(a, ns);
+    replace(a, &t, "a.b.x", "flat");
+}
+static void expire_x(shoal_arena *a, const shoal_namespace *ns)
+{
+    shoal_namespace t = tree(a, ns);
+    shoal_touch(a, &t, names("a.b.x"), 5, 1, WAIT);
+}
+
+static void look_on(void (*act)(shoal_arena *, const shoal_namespace *))
+{
+    shoal_namespace ns;
+    shoal_arena *a = prepared(&(scenario){plant, nothing, NULL}, &ns);
+    static shoal_base bases[ONLOOKERS];
+    shoal_namespace plain = tree(a, &ns), t = plain;
+    copy c = {0};
+    unsigned lookers = 0;
+    pid_t pid = child_before(a, &ns, act);
+    if (begin_steps(pid)) {
+        int on = 1;
+        copy_take(a, &c);
+        while ((on = step(pid)) == 1 && lookers < ONLOOKERS)
+            if (copy_take(a, &c)) {
+                shoal_meta meta;
+                t.base = &bases[lookers];
+                bases[lookers++] = (shoal_base){.prefix = 5};
+                shoal_peek(a, &t, names("a.b.x.y"), 7, NULL, 0, 0, &meta, 0);
+            }
+        CHECK_EQ(on, 0);
+        CHECK(lookers > 3);
+        for (unsigned i = 0; i < lookers; i++) {
+            t.base = &bases[i];
+            CHECK_TEXT(get(a, &t, "a.b.x.y"), "(miss)");
+        }
+        CHECK_STATUS(replace(a, &plain, "a.b.x.y", "after"), SHOAL_OK);
+        for (unsigned i = 0; i < lookers; i++) {
+            t.base = &bases[i];
+            CHECK_TEXT(get(a, &t, "a.b.x.y"), "after");
+            CHECK_STATUS(set(a, &t, "a.b.x.by", numbered("", i)), SHOAL_OK);
+            CHECK_TEXT(get(a, &plain, "a.b.x.by"), numbered("", i));
+        }
+        CHECK_SOUND(a);
+    }
+    end_steps(pid);
+    free(c.bytes);
+    finished(a);
+}
+static void looking_on_while_an_object_is_removed(void) { look_on(remove_x); }
+static void looking_on_while_an_object_is_renewed(void) { look_on(renew_x); }
+static void looking_on_while_a_value_replaces_an_object(void) { look_on(flatten_x); }
+static void looking_on_while_an_object_expires(void) { look_on(expire_x); }
+
 static void recovering(void)
 {
 #ifdef __SANITIZE_ADDRESS__
@@ -243,6 +312,10 @@ static int tests(void)
     RUN(clearing);
     RUN(sweeping_an_expired_subtree);
     RUN(dropping_a_namespace_with_memory);
+    RUN(looking_on_while_an_object_is_removed);
+    RUN(looking_on_while_an_object_is_renewed);
+    RUN(looking_on_while_a_value_replaces_an_object);
+    RUN(looking_on_while_an_object_expires);
     RUN(recovering);
     return check_report();
 }

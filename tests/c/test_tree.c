@@ -63,6 +63,10 @@ static void conflicts(void)
     CHECK_STATUS(make(a, &tree, "a.b", true), SHOAL_OK);
     CHECK_TEXT(fields(a, &tree, "a.b"), "");
     CHECK_STATUS(set(a, &tree, "a.b.new", "1"), SHOAL_OK);
+    shoal_bytes old = {0};
+    shoal_put_args args = {.head = "x", .head_size = 1, .overwrite = true, .old = &old};
+    CHECK_STATUS(shoal_put(a, &tree, names("a.b"), 3, &args, NULL, WAIT), SHOAL_OK);
+    CHECK(old.data == NULL); /* an object has no bytes to show */
     CHECK_STATUS(make(a, &tree, "a", true), SHOAL_OK);
     CHECK_TEXT(get(a, &tree, "a.b.new"), "(miss)");
     CHECK_EQ(count_of(a, &tree), 1u);
@@ -169,6 +173,19 @@ static void expiry(void)
     sleep_until(shoal_clock_mono_ns() + 2 * MILLISECOND);
     CHECK_STATUS(shoal_sweep(a, WAIT), SHOAL_OK);
     CHECK_EQ(count_of(a, &tree), 2u); /* o, o.long */
+    /* nor does it count when nobody has swept */
+    CHECK_STATUS(set(a, &tree, "p.q.r", "5"), SHOAL_OK);
+    CHECK_STATUS(shoal_touch(a, &tree, names("p"), 1, MILLISECOND, WAIT), SHOAL_OK);
+    sleep_until(shoal_clock_mono_ns() + 2 * MILLISECOND);
+    CHECK_EQ(count_of(a, &tree), 2u);
+    /* an object that expires, and then the last of its fields */
+    CHECK_STATUS(set(a, &tree, "q.x", "6"), SHOAL_OK);
+    CHECK_STATUS(shoal_touch(a, &tree, names("q"), 1, MILLISECOND, WAIT), SHOAL_OK);
+    CHECK_STATUS(put_ttl(a, &tree, names("q.y"), "7", MILLISECOND), SHOAL_OK);
+    CHECK_STATUS(drop(a, &tree, "q.x"), SHOAL_OK);
+    sleep_until(shoal_clock_mono_ns() + 2 * MILLISECOND);
+    CHECK_STATUS(shoal_sweep(a, WAIT), SHOAL_OK);
+    CHECK_EQ(count_of(a, &tree), 2u);
     /* the namespace's default is the fields' default, but not that of the objects made on their way */
     shoal_namespace home = ns_default(a);
     CHECK_STATUS(shoal_namespace_set_config(a, &home, &(shoal_namespace_config){.ttl = 5 * SECOND}, WAIT), SHOAL_OK);
@@ -276,6 +293,33 @@ static void clearing_and_dropping(void)
     ARENA_END(a);
 }
 
+/* Who drops a namespace dies after the first step; somebody else has a way into its memory, and gets a new one under another number. */
+static void a_cached_way_into_a_half_dropped_tree(void)
+{
+    shoal_arena *a = arena_new("tree", 16 * MIB);
+    shoal_namespace passing = ns_open(a, "passing", 0, 0, 0), home = ns_open(a, "home", 0, 0, 0), old, tree;
+    CHECK_STATUS(shoal_tree_open(a, &home, true, &old, WAIT), SHOAL_OK);
+    CHECK_STATUS(shoal_namespace_drop(a, &passing, WAIT), SHOAL_OK);
+    shoal_base base = {.prefix = 1};
+    old.base = &base;
+    CHECK_STATUS(set(a, &old, "o.v", "1"), SHOAL_OK);
+    CHECK_STATUS(set(a, &old, "o.w", "1"), SHOAL_OK);
+    CHECK(base.begin.object != 0);
+    a->records[old.id].state = NAMESPACE_DROPPING;
+    a->records[old.id].uid = 0;
+    CHECK_STATUS(set(a, &old, "o.v", "2"), SHOAL_STALE);
+    CHECK_STATUS(shoal_tree_open(a, &home, true, &tree, WAIT), SHOAL_OK);
+    tree.base = &base;
+    CHECK_TEXT(get(a, &tree, "o.v"), "(miss)");
+    CHECK_STATUS(set(a, &tree, "o.v", "3"), SHOAL_OK);
+    tree.base = NULL;
+    CHECK_TEXT(get(a, &tree, "o.v"), "3");
+    CHECK_TEXT(fields(a, &tree, "o"), "v");
+    CHECK_EQ(count_of(a, &tree), 2u);
+    CHECK_EQ(stats_of(a).entries, 3u); /* with the root of a shard: what was to be dropped is gone */
+    ARENA_END(a);
+}
+
 static void a_full_arena_leaves_nothing_half_made(void)
 {
     shoal_arena *a = arena_new("tree", MIB);
@@ -301,6 +345,32 @@ static void a_full_arena_leaves_nothing_half_made(void)
     CHECK_STATUS(put_pattern(a, &tree, names("big.one"), 1, 300000, true), SHOAL_OK);
     CHECK_STATUS(get_pattern(a, &tree, names("big.one"), 1, 300000), SHOAL_OK);
     ARENA_END(a);
+}
+
+/* Blocks that end where the arena ends are fields like any other. */
+static void the_last_block_of_a_full_arena(void)
+{
+    char path[64];
+    for (unsigned fill = 0; fill < 10; fill++) {
+        shoal_arena *a = arena_new("tree", MIB);
+        shoal_namespace tree = tree_of(a);
+        shoal_status status;
+        unsigned made = 0;
+        for (unsigned i = 0; i < fill * 7; i++)
+            CHECK_STATUS(put_pattern(a, &tree, names(numbered("p", i)), i, 300 + fill * 50, false), SHOAL_OK);
+        do {
+            snprintf(path, sizeof path, "o.%u", made);
+            status = set(a, &tree, path, "v");
+        } while (status == SHOAL_OK && ++made < 50000);
+        CHECK_STATUS(status, SHOAL_FULL_ARENA);
+        CHECK_SOUND(a);
+        for (unsigned i = 0; i < made; i++) {
+            snprintf(path, sizeof path, "o.%u", i);
+            CHECK_STATUS(drop(a, &tree, path), SHOAL_OK);
+        }
+        CHECK_TEXT(fields(a, &tree, "o"), "");
+        ARENA_END(a);
+    }
 }
 
 static void keys_give_way_to_fields(void)
@@ -401,6 +471,32 @@ static void runs_of_the_dead_go(void)
         CHECK_TEXT(get(a, &runs, path), "mine");
         CHECK_SOUND(a);
     }
+    ARENA_END(a);
+}
+
+/* Who takes a dead one's slot dies itself, before it has removed its predecessor's runs. */
+static void runs_of_the_dead_before_the_dead(void)
+{
+    shoal_arena *a = arena_new("tree", 16 * MIB);
+    shoal_namespace home = ns_default(a), runs;
+    uint32_t slot, generation;
+    CHECK_STATUS(shoal_runs_open(a, &home, true, &runs, WAIT), SHOAL_OK);
+    CHECK_STATUS(shoal_process(a, &slot, &generation), SHOAL_OK);
+    pid_t pid = fork_child();
+    if (pid == 0) {
+        char path[64];
+        shoal_after_fork(a);
+        shoal_process(a, &slot, &generation);
+        snprintf(path, sizeof path, "%u-%u.1.v", slot, generation);
+        set(a, &runs, path, "theirs");
+        _exit(slot);
+    }
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) != slot);
+    a->slots[WEXITSTATUS(status)].state += 1ull << 32;
+    uint64_t before = count_of(a, &runs);
+    arena_reap(a);
+    CHECK_EQ(count_of(a, &runs), before - 3);
     ARENA_END(a);
 }
 
@@ -522,11 +618,14 @@ static int tests(void)
     RUN(objects_made_on_the_way_go_with_what_expires);
     RUN(a_cached_way);
     RUN(clearing_and_dropping);
+    RUN(a_cached_way_into_a_half_dropped_tree);
     RUN(a_full_arena_leaves_nothing_half_made);
+    RUN(the_last_block_of_a_full_arena);
     RUN(keys_give_way_to_fields);
     RUN(read_only);
     RUN(large_values_and_pins);
     RUN(runs_of_the_dead_go);
+    RUN(runs_of_the_dead_before_the_dead);
     RUN(as_a_model);
     return check_report();
 }
