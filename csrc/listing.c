@@ -280,19 +280,33 @@ static shoal_status list_fields(shoal_arena *a, const shoal_namespace *tree, con
     return status;
 }
 
-/* Through a read-only mapping the object's list cannot be held still: look for its fields in the whole table. */
+/* Through a read-only mapping the object's list cannot be held still: look for its fields in the whole table. An object that is
+ * still there afterwards was not being freed meanwhile. */
 static shoal_status search_fields(shoal_arena *a, const shoal_namespace *tree, const path *p, uint32_t s, shoal_bytes *out, waiting *w)
 {
-    wanted what = {.ns = tree, .prefix = "", .fields = true};
-    uint64_t count = 0;
-    shoal_meta meta;
-    if (p->size) {
-        shoal_status status = shoal_peek(a, tree, p->names, p->size, NULL, 0, 0, &meta, w->wait);
-        if (status != SHOAL_OK || !meta.object)
+    int64_t deadline = deadline_after(os_mono_ns(), w->wait);
+    for (;;) {
+        wanted what = {.ns = tree, .prefix = "", .fields = true};
+        uint64_t count = 0;
+        shoal_meta meta = {0}, after = {0};
+        shoal_status status = p->size ? shoal_peek(a, tree, p->names, p->size, NULL, 0, 0, &meta, w->wait) : SHOAL_OK;
+        if (status != SHOAL_OK || (p->size && !meta.object))
             return status == SHOAL_OK ? SHOAL_MISS : status;
-        what.parent = object_id(meta.version, s);
+        what.parent = p->size ? object_id(meta.version, s) : 0;
+        status = keys_of_table(a, s, &what, out, &count, w);
+        if (status != SHOAL_OK || p->size == 0)
+            return status;
+        status = shoal_peek(a, tree, p->names, p->size, NULL, 0, 0, &after, w->wait);
+        if (status == SHOAL_OK && after.version == meta.version)
+            return SHOAL_OK;
+        if (status != SHOAL_OK && status != SHOAL_MISS)
+            return status;
+        shoal_bytes_free(out);
+        if (os_mono_ns() >= deadline)
+            return SHOAL_BUSY;
+        if (a->hook && a->hook(a->hook_context))
+            return SHOAL_INTERRUPTED;
     }
-    return keys_of_table(a, s, &what, out, &count, w);
 }
 
 shoal_status shoal_fields(shoal_arena *a, const shoal_namespace *tree, const void *names, size_t size, uint32_t s,

@@ -50,7 +50,7 @@ static inline void fill_value(uint8_t *to, const shoal_put_args *args)
 {
     if (args->head_size)
         racing_write(to, args->head, args->head_size);
-    if (args->body_size >= STREAM_MIN)
+    if (stream_pays(args->body_size))
         stream_write(to + args->head_size, args->body, args->body_size);
     else if (args->body_size)
         racing_write(to + args->head_size, args->body, args->body_size);

@@ -9,9 +9,13 @@
 
 #if defined(__SSE2__) && !defined(SHOAL_TSAN)
 #include <emmintrin.h>
-#define STREAM_MIN ((size_t)4 << 20)
+static inline bool stream_pays(size_t n) { return n >= (size_t)4 << 20; }
 #else
-#define STREAM_MIN SIZE_MAX
+static inline bool stream_pays(size_t n)
+{
+    (void)n;
+    return false;
+}
 #endif
 
 static inline void stream_write(void *dst, const void *src, size_t n)

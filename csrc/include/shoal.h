@@ -221,8 +221,8 @@ shoal_status shoal_tree_open(shoal_arena *, const shoal_namespace *home, bool cr
 shoal_status shoal_runs_open(shoal_arena *, const shoal_namespace *home, bool create, shoal_namespace *out, int64_t wait);
 
 /* The fields of the object at `path`, packed as uint8 (1: an object), native uint16 length, name; as they are at one instant. With
- * path_size 0 those at the top of one `shard`. Through a read-only mapping only each bucket is seen at one instant, and the cost is
- * the shard's. MISS: no object there. */
+ * path_size 0 those at the top of one `shard`. Through a read-only mapping only each bucket is seen at one instant - but all of them
+ * while the object is there -, a field may appear twice, and the cost is the shard's. MISS: no object there. */
 shoal_status shoal_fields(shoal_arena *, const shoal_namespace *, const void *path, size_t path_size, uint32_t shard,
                           shoal_bytes *out, int64_t wait);
 

@@ -256,6 +256,9 @@ static void look_on(void (*act)(shoal_arena *, const shoal_namespace *))
     shoal_namespace plain = tree(a, &ns), t = plain;
     copy c = {0};
     unsigned lookers = 0;
+    shoal_base known = {.prefix = 5};
+    t.base = &known;
+    CHECK_TEXT(get(a, &t, "a.b.x.y"), "2");
     pid_t pid = child_before(a, &ns, act);
     if (begin_steps(pid)) {
         int on = 1;
@@ -263,6 +266,10 @@ static void look_on(void (*act)(shoal_arena *, const shoal_namespace *))
         while ((on = step(pid)) == 1 && lookers < ONLOOKERS)
             if (copy_take(a, &c)) {
                 shoal_meta meta;
+                shoal_base copied = known;
+                shoal_status status = shoal_peek(a, &plain, names("a.b.x.y"), 7, NULL, 0, 0, &meta, 0);
+                t.base = &copied; /* once somebody has seen that it is gone, nobody sees it */
+                CHECK(shoal_peek(a, &t, names("a.b.x.y"), 7, NULL, 0, 0, &meta, 0) != SHOAL_OK || status != SHOAL_MISS);
                 t.base = &bases[lookers];
                 bases[lookers++] = (shoal_base){.prefix = 5};
                 shoal_peek(a, &t, names("a.b.x.y"), 7, NULL, 0, 0, &meta, 0);
