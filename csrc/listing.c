@@ -263,6 +263,7 @@ static shoal_status fields_listed(shoal_arena *a, const shoal_namespace *tree, u
 static shoal_status list_fields(shoal_arena *a, const shoal_namespace *tree, const path *p, uint32_t s, shoal_bytes *out, waiting *w)
 {
     trail t;
+    place at;
     shoal_status status = shard_lock(a, s, w);
     if (status != SHOAL_OK)
         return status;
@@ -270,12 +271,12 @@ static shoal_status list_fields(shoal_arena *a, const shoal_namespace *tree, con
         status = SHOAL_STALE;
     } else if (p->size == 0) {
         lookup key = root_lookup(a, tree, s);
-        status = field_find(a, &key, &t.at);
-    } else if ((status = tree_walk(a, tree, p, s, &t)) == SHOAL_OK && (!t.found || t.rest.size || !(t.at.e.flags & BLOCK_OBJECT))) {
+        status = field_find(a, &key, &at);
+    } else if ((status = tree_walk(a, tree, p, s, &t, &at)) == SHOAL_OK && (!t.found || t.rest.size || !(at.e.flags & BLOCK_OBJECT))) {
         status = SHOAL_MISS;
     }
     if (status == SHOAL_OK)
-        status = fields_listed(a, tree, s, &t.at, out);
+        status = fields_listed(a, tree, s, &at, out);
     shard_unlock(a, s);
     return status;
 }

@@ -213,15 +213,16 @@ bool namespace_drop_runs(shoal_arena *a, uint32_t slot, uint32_t generation, con
     char name[32];
     path p = {(const uint8_t *)name, (size_t)snprintf(name, sizeof name, "%u-%u", slot, generation)};
     trail t;
+    place at;
     waiting patience = waiting_inside(w);
     if (!find(a, &RUNS, &runs))
         return true;
     uint32_t s = tree_shard(a, &runs, &p);
     if (shard_lock(a, s, &patience) != SHOAL_OK)
         return false;
-    shoal_status status = tree_walk(a, &runs, &p, s, &t);
+    shoal_status status = tree_walk(a, &runs, &p, s, &t, &at);
     if (status == SHOAL_OK && t.found)
-        status = entry_remove(a, s, &t.at, &patience);
+        status = entry_remove(a, s, &at, &patience);
     shard_unlock(a, s);
     tree_tidy(a, s, w);
     return status == SHOAL_OK;

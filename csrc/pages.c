@@ -294,7 +294,7 @@ static void punch(shoal_arena *a, uint64_t page, uint64_t length)
 static void punch_if_many(shoal_arena *a, uint64_t page)
 {
     uint64_t state = load_relaxed(&a->map[page].state), length = page_length(state);
-    uint64_t keep = load_relaxed(&a->header->used) > SPARE_MIN ? load_relaxed(&a->header->used) : SPARE_MIN;
+    uint64_t keep = load_relaxed(&a->header->used) + SPARE_MIN;
     if (page_flags(state) == 0 && load_relaxed(&a->header->spare_pages) + length > keep)
         punch(a, page, length);
 }

@@ -37,7 +37,7 @@ static inline void stream_write(void *dst, const void *src, size_t n)
     memcpy(to, from, n);
     _mm_sfence();
 #else
-    memcpy(dst, src, n);
+    racing_write(dst, src, n);
 #endif
 }
 

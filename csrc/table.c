@@ -1,7 +1,7 @@
 #include "table.h"
 
 #define SEGMENT_RUN_MAX 32u /* segments in one run at most */
-#define LOAD_PERCENT 82 /* of head slots; above, a bucket is split per insert */
+#define LOAD_PERCENT 85 /* of head slots; above, a bucket is split per insert */
 
 bool table_matches(shoal_arena *a, const lookup *key, const block *b, entry *e)
 {
@@ -107,12 +107,12 @@ static void zero(uint8_t *at, size_t size)
 
 static bool is_full(shoal_status status) { return status == SHOAL_FULL_ARENA || status == SHOAL_FULL_SYSTEM; }
 
-/* A run of segments for `segment` and the next ones, half as many as there are: segments stay for ever, so the fewer
- * places they lie in, the larger the runs that entries leave between them. *count: how many the run holds. */
+/* A run of segments for `segment` and the next ones: segments stay for ever, so the fewer places they lie in, the larger the runs
+ * that entries leave between them; but what is not used yet should be little. *count: how many the run holds. */
 static shoal_status take_segments(shoal_arena *a, uint32_t shard_index, uint64_t segment, uint64_t *page, uint64_t *count, waiting *w)
 {
     uint64_t most = DIRECTORY_FANOUT - segment % DIRECTORY_FANOUT;
-    *count = segment < 4 ? 1 : segment / 2 < SEGMENT_RUN_MAX ? segment / 2 : SEGMENT_RUN_MAX;
+    *count = segment < 16 ? 1 : segment / 8 < SEGMENT_RUN_MAX ? segment / 8 : SEGMENT_RUN_MAX;
     *count = *count < most ? *count : most;
     shoal_status status = pages_take(a, *count * SEGMENT_PAGES, PAGE_TABLE, shard_index, page, w);
     if (is_full(status) && *count > 1) {

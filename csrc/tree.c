@@ -12,13 +12,13 @@ uint32_t tree_shard(const shoal_arena *a, const shoal_namespace *tree, const pat
     return field_lookup(a, tree, 0, p->names, path_name(p)).shard_index;
 }
 
-shoal_status tree_walk(shoal_arena *a, const shoal_namespace *tree, const path *p, uint32_t shard_index, trail *t)
+shoal_status tree_walk(shoal_arena *a, const shoal_namespace *tree, const path *p, uint32_t shard_index, trail *t, place *at)
 {
-    shoal_way at = {0};
-    size_t skip = base_knows(a, tree, p, &at);
-    if (at.ref == 0) { /* unknown, or learnt by a reader, who does not see where it lies */
+    shoal_way way = {0, 0};
+    size_t skip = base_knows(a, tree, p, &way);
+    if (way.ref == 0) { /* unknown, or learnt by a reader, who does not see where it lies */
         skip = 0;
-        at.object = 0;
+        way.object = 0;
     }
     const size_t known = skip;
     const uint64_t epoch = load_relaxed(&a->shards[shard_index].epoch);
@@ -26,21 +26,21 @@ shoal_status tree_walk(shoal_arena *a, const shoal_namespace *tree, const path *
     t->rest = (path){p->names + skip, p->size - skip};
     for (;;) {
         size_t name = path_name(&t->rest);
-        t->key = field_lookup(a, tree, at.object, t->rest.names, name);
+        t->key = field_lookup(a, tree, way.object, t->rest.names, name);
         t->rest = path_after(&t->rest, name);
-        t->object = at.ref;
-        shoal_status status = field_find(a, &t->key, &t->at);
-        t->expired = status == SHOAL_OK && unlikely(entry_expired(t->at.b, &t->at.e));
+        t->object = way.ref;
+        shoal_status status = field_find(a, &t->key, at);
+        t->expired = status == SHOAL_OK && unlikely(entry_expired(at->b, &at->e));
         t->found = status == SHOAL_OK && !t->expired;
         if (status != SHOAL_OK && status != SHOAL_MISS)
             return status;
-        if (!t->found || t->rest.size == 0 || !(t->at.e.flags & BLOCK_OBJECT))
+        if (!t->found || t->rest.size == 0 || !(at->e.flags & BLOCK_OBJECT))
             return SHOAL_OK;
-        lasting &= load_relaxed(entry_expires(t->at.b)) == 0;
-        at = (shoal_way){object_id(t->at.e.version, shard_index), t->at.ref};
+        lasting &= load_relaxed(entry_expires(at->b)) == 0;
+        way = (shoal_way){object_id(at->e.version, shard_index), at->ref};
         skip += name + 1;
         if (lasting && skip > known)
-            base_learn(tree, p, skip - 1, shard_index, epoch, at);
+            base_learn(tree, p, skip - 1, shard_index, epoch, way);
     }
 }
 
@@ -61,8 +61,7 @@ shoal_status target_find(shoal_arena *a, const target *t, place *p)
     if (likely(!t->ns->tree))
         return table_find(a, &t->key, p);
     trail found;
-    shoal_status status = tree_walk(a, t->ns, &t->names, t->key.shard_index, &found);
-    *p = found.at;
+    shoal_status status = tree_walk(a, t->ns, &t->names, t->key.shard_index, &found, p);
     return status == SHOAL_OK && (!found.found || found.rest.size) ? SHOAL_MISS : status;
 }
 

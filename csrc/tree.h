@@ -9,15 +9,14 @@ typedef struct trail {
     lookup key;      /* of that name */
     bool found;
     bool expired;    /* something lies there that counts as missing: to be removed before anything comes in its place */
-    place at;        /* what lies there, if anything */
     uint64_t object; /* ref of the object that it belongs to; 0: at the top, of the shard's root */
     path rest;       /* the names after it */
 } trail;
 
 /* The shard of a valid path. */
 uint32_t tree_shard(const shoal_arena *a, const shoal_namespace *tree, const path *p);
-/* Under the shard's lock. OK, CORRUPT. */
-shoal_status tree_walk(shoal_arena *a, const shoal_namespace *tree, const path *p, uint32_t shard_index, trail *out);
+/* Under the shard's lock. *at: what lies there, if anything. OK, CORRUPT. */
+shoal_status tree_walk(shoal_arena *a, const shoal_namespace *tree, const path *p, uint32_t shard_index, trail *out, place *at);
 
 /* What of a path the cache knows: how many bytes to skip, 0 = nothing, and the object that they lead to. */
 static inline size_t base_knows(const shoal_arena *a, const shoal_namespace *tree, const path *p, shoal_way *to)

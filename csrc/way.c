@@ -7,8 +7,8 @@ shoal_status check_kind(const writing *x)
     if (x->args.overwrite || !x->trail.found)
         return SHOAL_OK;
     if (x->trail.rest.size || x->args.object)
-        return is_object(&x->trail.at) ? SHOAL_OK : SHOAL_NOT_OBJECT;
-    return is_object(&x->trail.at) ? SHOAL_IS_OBJECT : SHOAL_OK;
+        return is_object(&x->at) ? SHOAL_OK : SHOAL_NOT_OBJECT;
+    return is_object(&x->at) ? SHOAL_IS_OBJECT : SHOAL_OK;
 }
 
 static shoal_status make_object(shoal_arena *a, writing *x, const lookup *key, uint64_t object, uint64_t first,
@@ -93,7 +93,7 @@ shoal_status publish_field(shoal_arena *a, writing *x)
     if (x->found)
         return publish(a, x);
     uint32_t s = x->key.shard_index;
-    shoal_status status = x->trail.expired ? entry_remove(a, s, &x->trail.at, &x->w) : SHOAL_OK;
+    shoal_status status = x->trail.expired ? entry_remove(a, s, &x->at, &x->w) : SHOAL_OK;
     if (status != SHOAL_OK)
         return status;
     if (x->trail.expired)
@@ -110,14 +110,15 @@ shoal_status publish_field(shoal_arena *a, writing *x)
 /* Where the path leads is seen under the lock; till then, its shard and its last name. */
 shoal_status path_writable(shoal_arena *a, const shoal_namespace *tree, const uint8_t *names, size_t size, writing *x)
 {
-    if (tree->id >= NAMESPACE_MAX || tree->home >= NAMESPACE_MAX || !path_valid(names, size))
-        return SHOAL_INVALID;
-    size_t last = size;
-    while (last > 0 && names[last - 1] != SHOAL_PATH_SEPARATOR)
-        last--;
+    shoal_way way;
     x->names = (path){names, size};
+    size_t known = base_knows(a, tree, &x->names, &way), last = size;
+    if (tree->id >= NAMESPACE_MAX || tree->home >= NAMESPACE_MAX || !path_valid(names + known, size - known))
+        return SHOAL_INVALID;
+    while (last > known && names[last - 1] != SHOAL_PATH_SEPARATOR)
+        last--;
     x->object = x->first = 0;
     x->key = (lookup){.key = names + last, .key_size = (uint32_t)(size - last), .ns = tree->id,
-                      .shard_index = tree_shard(a, tree, &x->names)};
+                      .shard_index = known ? tree->base->shard : tree_shard(a, tree, &x->names)};
     return SHOAL_OK;
 }

@@ -37,10 +37,9 @@ static shoal_status begin(shoal_arena *a, writing *x)
     x->found = false;
     if (status == SHOAL_OK && unlikely(load_relaxed(&a->shards[s].graves) != 0))
         status = graves_reap(a, s, SWEEP_STEPS, &x->w);
-    if (status == SHOAL_OK && unlikely(x->ns->tree)) {
-        status = tree_walk(a, x->ns, &x->names, s, &x->trail);
+    if (status == SHOAL_OK && x->ns->tree) {
+        status = tree_walk(a, x->ns, &x->names, s, &x->trail, &x->at);
         x->found = status == SHOAL_OK && x->trail.found && x->trail.rest.size == 0;
-        x->at = x->trail.at;
         if (x->trail.rest.size == 0)
             x->key = x->trail.key;
     } else if (status == SHOAL_OK) {
@@ -242,15 +241,21 @@ static shoal_status writable(shoal_arena *a, const shoal_namespace *ns, const vo
     return likely(!ns->tree) ? lookup_make(a, ns, key, key_size, &x->key) : path_writable(a, ns, key, key_size, x);
 }
 
+/* What nobody sets later. (To zero all of it would take longer than to find a key.) */
+static void begin_writing(writing *x, const shoal_put_args *args, int64_t wait)
+{
+    x->w = (waiting){.wait = wait};
+    x->args = *args;
+    x->by = NULL;
+    x->prepared = x->drafted = 0;
+    x->keep = x->draft = x->made = x->limited = false;
+}
+
 shoal_status shoal_put(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size,
                        const shoal_put_args *args, uint64_t *version, int64_t wait)
 {
     writing x;
-    x.w = (waiting){.wait = wait};
-    x.args = *args;
-    x.by = NULL;
-    x.prepared = 0;
-    x.keep = x.draft = x.made = false;
+    begin_writing(&x, args, wait);
     if (args->old)
         *args->old = (shoal_bytes){0};
     if (unlikely(args->object)) {
@@ -334,7 +339,11 @@ shoal_status shoal_incr(shoal_arena *a, const shoal_namespace *ns, const void *k
                         const shoal_number *by, const shoal_number *initial, int64_t ttl,
                         shoal_number *result, int64_t wait)
 {
-    writing x = {.w = {.wait = wait}, .args = {.ttl = ttl}, .by = by, .initial = initial, .result = result};
+    writing x;
+    begin_writing(&x, &(shoal_put_args){.ttl = ttl}, wait);
+    x.by = by;
+    x.initial = initial;
+    x.result = result;
     shoal_status status = writable(a, ns, key, key_size, &x);
     return status == SHOAL_OK ? perform(a, &x) : status;
 }
@@ -342,7 +351,8 @@ shoal_status shoal_incr(shoal_arena *a, const shoal_namespace *ns, const void *k
 shoal_status shoal_delete(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size,
                           shoal_bytes *old, int64_t wait)
 {
-    writing x = {.w = {.wait = wait}};
+    writing x;
+    begin_writing(&x, &(shoal_put_args){.old = old}, wait);
     if (old)
         *old = (shoal_bytes){0};
     shoal_status status = writable(a, ns, key, key_size, &x);
@@ -388,7 +398,8 @@ static shoal_status touch_anew(shoal_arena *a, writing *x)
 shoal_status shoal_touch(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size,
                          int64_t ttl, int64_t wait)
 {
-    writing x = {.w = {.wait = wait}, .args = {.ttl = ttl}};
+    writing x;
+    begin_writing(&x, &(shoal_put_args){.ttl = ttl}, wait);
     shoal_status status = writable(a, ns, key, key_size, &x);
     if (status != SHOAL_OK)
         return status;
