@@ -164,17 +164,19 @@ static inline shoal_arena *arena_attach(const char *suffix, char flag)
     return a;
 }
 
-/* What a dead process left is given back: by a sweep, or without claims by whoever takes its slot. */
-static inline void arena_reap(shoal_arena *a)
+/* What so many dead processes left is given back: by a sweep, or without claims by whoever takes their slots. */
+static inline void arena_reap_all(shoal_arena *a, unsigned dead)
 {
-    if (!os_has_claims()) {
-        shoal_options options = {.flag = 'w', .mode = 0600, .wait = WAIT};
-        shoal_arena *b;
-        CHECK_STATUS(shoal_open(shoal_name(a), &options, &b, NULL), SHOAL_OK);
-        shoal_close(b);
-    }
+    shoal_arena *others[8];
+    unsigned n = os_has_claims() ? 0 : dead < 8 ? dead : 8;
+    shoal_options options = {.flag = 'w', .mode = 0600, .wait = WAIT};
+    for (unsigned i = 0; i < n; i++)
+        CHECK_STATUS(shoal_open(shoal_name(a), &options, &others[i], NULL), SHOAL_OK);
+    for (unsigned i = 0; i < n; i++)
+        shoal_close(others[i]);
     CHECK_STATUS(shoal_sweep(a, WAIT), SHOAL_OK);
 }
+static inline void arena_reap(shoal_arena *a) { arena_reap_all(a, 1); }
 
 static inline void arena_report(void *context, int severity, const char *line)
 {

@@ -310,7 +310,7 @@ static void the_killed_lose_nothing_and_block_nobody(void)
     CHECK_STATUS(put(arena, &plain, "last", "words"), SHOAL_OK); /* (a dead one may have left a lock in an empty shard) */
     shoal_namespace ns = ns_open(arena, "finishes what dead droppers began", 0, 0, 0);
     CHECK_EQ(count_of(arena, &ns), 0u);
-    CHECK_STATUS(shoal_sweep(arena, WAIT), SHOAL_OK);
+    arena_reap_all(arena, WORKERS);
     shoal_stats stats = stats_of(arena);
     CHECK_EQ(stats.pinned_bytes, 0u);
     CHECK_EQ(stats.processes, 1u);

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import random
 import signal
-import struct
 import time
 from typing import TYPE_CHECKING, Any
 
 import actors
 import pytest
-from processes import problems, segment
+from processes import Journal, problems, segment
 
 import shoal
 
@@ -19,34 +18,7 @@ if TYPE_CHECKING:
     from processes import Crew
 
 KEYS = 40
-RECORD = struct.Struct("<q")
 TIMEOUT = 5.0
-
-
-class Journal:
-    """What a process has acknowledged. It outlives the process, and a half-written record cannot be."""
-
-    def __init__(self) -> None:
-        self._read, self._write = os.pipe2(os.O_NONBLOCK)
-        import fcntl
-
-        fcntl.fcntl(self._write, fcntl.F_SETPIPE_SZ, 1 << 20)
-
-    def note(self, number: int) -> None:
-        os.write(self._write, RECORD.pack(number))
-
-    def read(self) -> list[int]:
-        data = b""
-        while True:
-            try:
-                chunk = os.read(self._read, 1 << 20)
-            except BlockingIOError:
-                return [number for (number,) in RECORD.iter_unpack(data)]
-            data += chunk
-
-    def close(self) -> None:
-        os.close(self._read)
-        os.close(self._write)
 
 
 def write_and_note(line: Any, store: Any, journal: Journal, first: int) -> None:
