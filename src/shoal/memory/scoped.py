@@ -98,6 +98,8 @@ class ScopedMemory(MemoryObject):
         """The whole path, as globs see it. `StoreClosed` if the scope is."""
         self._scope._open()
         split(path, self._names)  # raises what is wrong with it; there is one way to write a path
+        if type(path) is not str:  # a subclass could be added otherwise
+            path = str.__str__(path)
         return self._path + path if path else self._path[:-1]
 
     def _type(self, names: Names) -> str | None:
@@ -168,7 +170,7 @@ class ScopedMemory(MemoryObject):
         if not isinstance(path, str):
             return self._get_ref(path, default)
         text = self._text(path)
-        if not path:
+        if text == self._path[:-1]:
             return self
         if not self._shows(text):
             raise self._read.denied(text)
