@@ -261,7 +261,9 @@ def test_what_counts_is_the_text(store: shoal.Store) -> None:
     ],
     ids=["incr", "view", "view of an object", "view of itself", "compare_and_set"],
 )
-def test_errors_carry_the_whole_path(store: shoal.Store, call: Callable[[shoal.MemoryObject], object], key: str) -> None:
+def test_errors_carry_the_whole_path(
+    store: shoal.Store, call: Callable[[shoal.MemoryObject], object], key: str
+) -> None:
     memory = store.memory("a")
     memory.update({"b": {"text": "text", "number": 1}})
     with pytest.raises(shoal.InvalidValue) as caught:
