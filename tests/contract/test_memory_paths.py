@@ -221,3 +221,61 @@ def test_a_deep_dict_is_refused_before_anything_is_written(memory: shoal.MemoryO
                 write({"first": 1, "then": mapping})
             assert caught.value.limit == MAX_NAMES
     assert memory.to_dict() == {}
+
+
+class Odd(str):
+    """Text that says other things of itself than it is."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return 0
+
+    def __radd__(self, other: str) -> str:
+        return "elsewhere"
+
+
+def test_what_counts_is_the_text(store: shoal.Store) -> None:
+    for memory in (store.memory(), store.memory("a.b")):
+        ref = memory.set(Odd("c.d"), 1)
+        assert type(ref.path) is str
+        assert ref.path == join((*memory._names, "c", "d"))
+        assert memory.get(Odd("c.d")) == memory[Odd("c.d")] == 1
+        with pytest.raises(shoal.KeyNotFound) as caught:
+            memory[Odd("c.e")]
+        assert caught.value.key == join((*memory._names, "c", "e"))
+        scope = store.scope(read=["elsewhere"], write=["elsewhere"]).memory(memory.path)
+        with pytest.raises(shoal.AccessDenied):
+            scope.set(Odd("c.d"), 2)
+        assert memory.delete(Odd("c.d"))
+
+
+@pytest.mark.parametrize(
+    ("call", "key"),
+    [
+        (lambda m: m.incr("b.text"), "a.b.text"),
+        (lambda m: m.view("b.number"), "a.b.number"),
+        (lambda m: m.view("b"), "a.b"),
+        (lambda m: m.view(""), "a"),
+        (lambda m: m.compare_and_set("b.text", 1, -1), "a.b.text"),
+    ],
+    ids=["incr", "view", "view of an object", "view of itself", "compare_and_set"],
+)
+def test_errors_carry_the_whole_path(
+    store: shoal.Store, call: Callable[[shoal.MemoryObject], object], key: str
+) -> None:
+    memory = store.memory("a")
+    memory.update({"b": {"text": "text", "number": 1}})
+    with pytest.raises(shoal.InvalidValue) as caught:
+        call(memory)
+    assert caught.value.key == key
+
+
+def test_the_root_is_no_entry(store: shoal.Store) -> None:
+    root = store.memory()
+    for call in (root.view, root.metadata, root.ttl, root.get_versioned):
+        with pytest.raises(shoal.KeyNotFound) as caught:
+            call("")
+        assert caught.value.key == ""
+    with pytest.raises(shoal.InvalidValue):
+        root.new_object("", ttl=-1)

@@ -273,6 +273,25 @@ def test_to_put_an_object_in_place_of_a_value(store: shoal.Store) -> None:
     assert below.delete("a") is False
 
 
+@pytest.mark.parametrize("place", ["a", "a.b", "a.b.c"])
+def test_a_value_above_the_handle_stays(store: shoal.Store, place: str) -> None:
+    memory = store.memory()
+    memory.set("a", "value")
+    handle = store.scope(write=["a.*"]).memory(place)
+    for call in (
+        lambda: handle.set("x", 1, overwrite=True),
+        lambda: handle.new_object("x", overwrite=True),
+        lambda: handle._set_encoded("x", b"\x01", None, overwrite=True),
+        lambda: handle.new_object("", overwrite=True),
+    ):
+        with pytest.raises(shoal.AccessDenied) as caught:
+            call()
+        assert caught.value.key == "a"
+        assert memory.to_dict() == {"a": "value"}
+    store.scope(write=["a*"]).memory(place).set("x", 1, overwrite=True)
+    assert memory.get(f"{place}.x") == 1
+
+
 def test_update_checks_all_before_the_first_write(store: shoal.Store, memory: MemoryObject, agent: shoal.Store) -> None:
     root = agent.memory()
     for changes in (

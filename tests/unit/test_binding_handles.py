@@ -366,3 +366,24 @@ def test_a_get_counts_once_and_a_look_never(store: ArenaStore, size: int) -> Non
     assert found is not None
     assert len(found[0]) == found[1].size
     assert store.stats() == after
+
+
+@pytest.mark.parametrize("call", ["is_exist", "delete", "_fields", "get", "ttl", "new_object"])
+def test_a_memory_that_no_store_made_is_closed(call: str) -> None:
+    run(
+        f"""
+import shoal
+from shoal.arena_memory import ArenaMemory
+try:
+    ArenaMemory().{call}({"'a'" if call == "get" else "''"})
+except shoal.StoreClosed:
+    pass
+else:
+    raise SystemExit("it answered")
+"""
+    )
+
+
+def test_a_reference_has_the_hash_of_its_fields(store: ArenaStore) -> None:
+    ref = store.memory("a").set("b", 1)
+    assert hash(ref) == hash(tuple(ref)) == hash(type(ref)(*ref))

@@ -134,9 +134,9 @@ class EncodedMemory(MemoryObject):
     def get(self, path: str | MemoryRef, default: Any = None) -> Any:
         if not isinstance(path, str):
             return self._get_ref(path, default)
-        if not path:
-            return self
         names = split(path, self._at)
+        if names == self._at:
+            return self
         field = self._read(names, count=True)
         return default if field is None else self._content(names, field)
 
@@ -157,7 +157,7 @@ class EncodedMemory(MemoryObject):
     def view(self, path: str) -> Any:
         names, field = self._stat(path, count=True)
         if field.data is None:
-            raise InvalidValue(f"{join(names)!r} is an object: there is no view of it")
+            raise InvalidValue(f"{join(names)!r} is an object: there is no view of it", key=join(names))
         return view_of(join(names), field.data, allow_pickle=self._store.allow_pickle)
 
     def _fields(self, path: str = "") -> list[tuple[str, bool]]:
@@ -190,26 +190,27 @@ class EncodedMemory(MemoryObject):
     def new_object(self, path: str, overwrite: bool = False, *, ttl: Ttl = DEFAULT) -> MemoryObject:
         names = split(path, self._at)
         self._make(names, parse_ttl(ttl), overwrite=overwrite)
-        return self._handle(names) if path else self
+        return self if names == self._at else self._handle(names)
 
     def delete(self, path: str = "") -> bool:
         return self._remove(split(path, self._at))
 
     def compare_and_set(self, path: str, value: Any, version: int, *, ttl: Ttl | Keep = DEFAULT) -> bool:
-        check_version(version, path)
         names = self._field(path)
+        check_version(version, join(names))
         return self._write(names, self._encode(value), parse_ttl(ttl), when=When.VERSION, version=version) is not None
 
     def incr(self, path: str, by: int | float = 1, *, initial: int | float = 0, ttl: Ttl = DEFAULT) -> int | float:
         names = self._field(path)
-        by = check_number(by, "by", path)
-        initial = check_number(initial, "initial", path)
+        key = join(names)
+        by = check_number(by, "by", key)
+        initial = check_number(initial, "initial", key)
         seconds = KEEP if ttl is DEFAULT else parse_ttl(ttl)
         while True:
             field = self._read(names, count=False)
             if field is not None and field.data is None:
                 raise object_in_the_way(names)
-            new = sum_of(initial if field is None or field.data is None else self._decode(field.data), by, path)
+            new = sum_of(initial if field is None or field.data is None else self._decode(field.data), by, key)
             version = 0 if field is None else field.version
             if self._write(names, self._encode(new), seconds, when=When.VERSION, version=version):
                 return new
@@ -236,7 +237,7 @@ class EncodedMemory(MemoryObject):
     def _field(self, path: str) -> Names:
         """The names of a path that may have a value."""
         names = split(path, self._at)
-        if not path:
+        if names == self._at:
             raise object_in_the_way(names)
         return names
 

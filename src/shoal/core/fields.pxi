@@ -16,10 +16,31 @@ cdef int _load_paths() except -1:
     return 0
 
 
+cdef extern from *:
+    """
+    /* Tuples have remembered their hash since CPython 3.14; whoever makes one says that there is none yet. */
+    #if PY_VERSION_HEX >= 0x030E0000
+    #define has_no_hash_yet(made) (((PyTupleObject *)(made))->ob_hash = -1)
+    #else
+    #define has_no_hash_yet(made) ((void)(made))
+    #endif
+    """
+    void has_no_hash_yet(object made)
+
+
+cdef inline bint is_empty(object path):
+    """Whether a str is, whatever a subclass says."""
+    return PyUnicode_GET_LENGTH(path) == 0
+
+
+cdef Handle _nowhere = Handle.__new__(Handle)   # the home of what was not made by a store: closed
+
+
 cdef object _make_ref(str path, str namespace, uint64_t version, object expires, str kind):
     # A named tuple by its class is four times as slow as its memory.
     cdef object ref = PyType_GenericAlloc(<PyTypeObject *>_MemoryRef, 5)
     cdef object number = PyLong_FromUnsignedLongLong(version)
+    has_no_hash_yet(ref)
     Py_INCREF(path)
     Py_INCREF(namespace)
     Py_INCREF(number)
@@ -33,6 +54,7 @@ cdef object _make_ref(str path, str namespace, uint64_t version, object expires,
     return ref
 
 
+@cython.no_gc_clear
 cdef class Fields(Views):
     """One object of a tree, and the fields below it. `shoal.arena_memory.ArenaMemory` adds the rest.
 
@@ -50,6 +72,13 @@ cdef class Fields(Views):
     cdef object _last_text
     cdef size_t _last_size
     cdef uint8_t _last_packed[PATH]
+
+    def __cinit__(self, *args, **kwargs):
+        self._home = _nowhere
+        self._tree = TREE_OF_NAMESPACE
+        self._names = ()
+        self._text = self.kind = ""
+        self._prefix = b""
 
     def _settle(self, Handle home not None, str kind not None, tuple names not None):
         """Become the handle of this place; once per handle. The names have been checked."""
@@ -141,7 +170,12 @@ cdef class Fields(Views):
 
     @cython.final
     cdef str _absolute(self, object path):
-        return self._text + path if path else self._text[: len(self._text) - 1]
+        if type(path) is not str:
+            path = str.__str__(path)  # a subclass could be added otherwise; what counts is the text
+        return self._text[: len(self._text) - 1] if is_empty(path) else self._text + path
+
+    cdef object _whole(self, object path):
+        return self._absolute(path) if PyUnicode_Check(path) else path
 
     @cython.final
     cdef object _missing(self, object path):
@@ -159,7 +193,7 @@ cdef class Fields(Views):
         cdef call_t c
         if not PyUnicode_Check(path):
             return self._get_ref(path, default)
-        if not path:
+        if is_empty(path):
             return self
         value = self._find(path, &c)
         if value is _NOTHING:
@@ -170,7 +204,7 @@ cdef class Fields(Views):
         cdef call_t c
         if not PyUnicode_Check(path):
             value = self._get_ref(path, _NOTHING)
-        elif not path:
+        elif is_empty(path):
             return self
         else:
             value = self._find(path, &c)
@@ -195,7 +229,7 @@ cdef class Fields(Views):
         if value is _NOTHING:
             raise self._missing(path)
         if value is _OBJECT:
-            value = self._handle(path) if path else self
+            value = self if is_empty(path) else self._handle(path)
         return value, c.meta.version
 
     def is_exist(self, path="") -> bool:
@@ -207,7 +241,7 @@ cdef class Fields(Views):
 
     @cython.final
     cdef bint _is_root(self, object path) except -1:
-        if self._prefix or not PyUnicode_Check(path) or path:
+        if self._prefix or not PyUnicode_Check(path) or not is_empty(path):
             return False
         self._arena = self._home._arena
         self._at()  # closed?
@@ -267,12 +301,18 @@ cdef class Fields(Views):
             shoal_bytes_free(&c.bytes)
         return 0
 
+    def view(self, path):
+        """As of a store. Raises `InvalidValue` of an object, and `KeyNotFound` of the root, which is no entry."""
+        if self._is_root(path):
+            raise self._missing(path)
+        return Views.view(self, path)
+
     # -------------------------------------------------- writing
 
     @cython.final
     cdef inline int _check_field(self, object path) except -1:
         """A place that may have a value."""
-        if PyUnicode_Check(path) and not path:
+        if PyUnicode_Check(path) and is_empty(path):
             self._conflict(self._names, "IS_OBJECT")
         return 0
 
@@ -310,6 +350,7 @@ cdef class Fields(Views):
         """See to it that there is an object, and return it. One that is there stays, unless `overwrite`."""
         cdef call_t c
         if self._is_root(path):
+            _ns(ttl)
             if overwrite:
                 self.delete("")
             return self
@@ -320,7 +361,7 @@ cdef class Fields(Views):
         c.put.overwrite = overwrite
         c.op = OP_PUT
         self._check(self._run(&c, True), path, c.key_size)
-        return self._handle(path) if path else self
+        return self if is_empty(path) else self._handle(path)
 
     def delete(self, path="") -> bool:
         """Remove a value, or an object with all that is below it, at once; whether there was one."""
@@ -338,8 +379,8 @@ cdef class Fields(Views):
     def compare_and_set(self, path, value, version, *, ttl=DEFAULT) -> bool:
         """Write the value only if it still has this version; version 0 means that nothing must be there."""
         cdef call_t c
-        _check_version(version, path)
         self._check_field(path)
+        _check_version(version, self._whole(path))
         c.put.old = NULL
         c.put.version = version
         return self._put(path, value, ttl, SHOAL_IF_VERSION, &c) == SHOAL_OK

@@ -120,7 +120,11 @@ cdef class Handle:
                 shoal_namespace_get_config(self._arena.ptr, &self._space, &config) == SHOAL_OK
             ):
                 facts["max_keys"] = config.max_keys
-        raise failure(_NAMES[status], key=key, name=self._name, **facts)
+        raise failure(_NAMES[status], key=self._whole(key), name=self._name, **facts)
+
+    cdef object _whole(self, object key):
+        """The key as errors have it."""
+        return key
 
     cdef object _explain(self, int status, object key):
         """Raise, if there is more to say of this status than of the same in any other store."""

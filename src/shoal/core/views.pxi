@@ -55,6 +55,7 @@ cdef class Views(Entries):
             from shoal.codec import kind
 
             what = kind(loan.data[: min(loan.size, <Py_ssize_t>16)])
+        key = self._whole(key)
         return InvalidValue(f"views are of arrays, bytes and str; the value of {key!r} is {what}: get() it", key=key)
 
     @cython.final
@@ -96,7 +97,7 @@ cdef class Views(Entries):
             self._check(status, key)
             if c.meta.version == version:
                 return loan
-        raise failure("BUSY", key=key, name=self._name, timeout=self._wait / 1e9)
+        raise failure("BUSY", key=self._whole(key), name=self._name, timeout=self._wait / 1e9)
 
     def create_array(self, key, shape, dtype, *, ttl=DEFAULT):
         """A context manager whose block gets a new array in the arena to fill, and which writes the entry when it ends.
@@ -118,5 +119,5 @@ cdef class Views(Entries):
         owner = self._aim(key, &c)
         self._at()
         if self._read_only:
-            raise failure("READ_ONLY", key=key, name=self._name)
+            raise failure("READ_ONLY", key=self._whole(key), name=self._name)
         return _new_draft(self, key, shape, dtype, ttl)

@@ -47,10 +47,10 @@ def split(path: Any, base: Names = ()) -> Names:
     """
     if not isinstance(path, str):
         raise KeyTypeError(f"a path must be a str, not {type(path).__name__}", key=path)
-    if not path:
-        return base
     if type(path) is not str:  # a subclass could split otherwise; what counts is the text
         path = str.__str__(path)
+    if not path:
+        return base
     names = path.split(".") if "\\" not in path else _unescape(path)
     return check_names((*base, *names), path)
 

@@ -98,6 +98,8 @@ class ScopedMemory(MemoryObject):
         """The whole path, as globs see it. `StoreClosed` if the scope is."""
         self._scope._open()
         split(path, self._names)  # raises what is wrong with it; there is one way to write a path
+        if type(path) is not str:  # a subclass could be added otherwise
+            path = str.__str__(path)
         return self._path + path if path else self._path[:-1]
 
     def _type(self, names: Names) -> str | None:
@@ -156,11 +158,15 @@ class ScopedMemory(MemoryObject):
     def _check_replace(self, path: str) -> None:
         """As `_check_remove`; also of a value on the way, which makes room for an object."""
         self._check_remove(path)
-        names = split(path)
-        for length in range(len(names) - 1, 0, -1):
-            text = join((*self._names, *names[:length]))
-            if not self._write.allows(text) and self._type(names[:length]) not in (None, "object"):
+        root, names = self._root(), split(path, self._names)
+        for length in range(len(names) - 1, 0, -1):  # from the root on: the value may lie above this object
+            text = join(names[:length])
+            if not self._write.allows(text) and root._type(names[:length]) not in (None, "object"):
                 raise self._write.denied(text)
+
+    def _root(self) -> MemoryObject:
+        store = self._memory.store
+        return store._runs() if self.kind == "sensory" else store.memory()
 
     # ------------------------------------------------------------------ reading
 
@@ -168,7 +174,7 @@ class ScopedMemory(MemoryObject):
         if not isinstance(path, str):
             return self._get_ref(path, default)
         text = self._text(path)
-        if not path:
+        if text == self._path[:-1]:
             return self
         if not self._shows(text):
             raise self._read.denied(text)
