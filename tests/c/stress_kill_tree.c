@@ -160,7 +160,8 @@ static void use_shared(uint64_t r, const shoal_namespace *in)
         status = shoal_draft_begin(arena, in, names(path), strlen(path), 50000, &draft, WAIT);
         if (status == SHOAL_OK) {
             memset(draft.data, 0, draft.size);
-            status = shoal_draft_publish(arena, in, names(path), strlen(path), &draft, &(shoal_put_args){.overwrite = overwrite}, NULL, WAIT);
+            status = shoal_draft_publish(arena, in, names(path), strlen(path), &draft, &(shoal_put_args){.overwrite = overwrite}, NULL,
+                                         WAIT);
             shoal_unpin(arena, &draft.pin);
         }
         break;
@@ -273,7 +274,8 @@ static bool settle_object(unsigned w, unsigned object)
     }
     if (!as_acknowledged && !(over && gone)) {
         for (unsigned i = 0; i < FIELDS; i++)
-            check_fail(__FILE__, __LINE__, "%s.f%u: holds %" PRIx64 ", acknowledged was %" PRIx64 " (busy %u at %u)", own_object(w, object), i,
+            check_fail(__FILE__, __LINE__, "%s.f%u: holds %" PRIx64 ", acknowledged was %" PRIx64 " (busy %u at %u)",
+                       own_object(w, object), i,
                        found[i], log->own[object * FIELDS + i], log->busy, log->at);
         return false;
     }

@@ -313,7 +313,8 @@ static bool use_rest(uint64_t r)
     case 7: status = list_at(r & 1ull << 42 ? reader : arena, r & 1ull << 42 ? &seen : &plain, &n, &bits); break;
     default: status = shoal_peek(arena, &plain, n.text, n.size, NULL, 0, 0, &meta, WAIT);
     }
-    HOLDS(status == SHOAL_OK || status == SHOAL_MISS || status == SHOAL_IS_OBJECT || status == SHOAL_NOT_OBJECT || status == SHOAL_FULL_ARENA);
+    HOLDS(status == SHOAL_OK || status == SHOAL_MISS || status == SHOAL_IS_OBJECT || status == SHOAL_NOT_OBJECT ||
+          status == SHOAL_FULL_ARENA);
     return true;
 }
 
