@@ -279,3 +279,14 @@ def test_the_root_is_no_entry(store: shoal.Store) -> None:
         assert caught.value.key == ""
     with pytest.raises(shoal.InvalidValue):
         root.new_object("", ttl=-1)
+
+
+def test_a_path_can_be_given_by_name(store: shoal.Store) -> None:
+    memory = store.memory("a")
+    with memory.create_array(path="b", shape=3, dtype="u1") as array:
+        array[:] = 7
+    assert memory.view(path="b").tolist() == memory.get(path="b").tolist() == [7, 7, 7]
+    assert memory.is_exist(path="b")
+    assert memory.touch(path="b", ttl=None)
+    assert memory.delete(path="b")
+    assert memory.new_object(path="b").path == memory.set(path="b.c", value=1).path[:3]

@@ -309,6 +309,10 @@ cdef class Fields(Views):
 
     # -------------------------------------------------- writing
 
+    def create_array(self, path, shape, dtype, *, ttl=DEFAULT):
+        """As of a store. Raises `PathConflict`, at the latest when the block ends."""
+        return Views.create_array(self, path, shape, dtype, ttl=ttl)
+
     @cython.final
     cdef inline int _check_field(self, object path) except -1:
         """A place that may have a value."""
