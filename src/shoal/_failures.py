@@ -52,8 +52,8 @@ FAILURES: dict[str, _Failure] = {
     "INTERRUPTED": _Failure(StoreBusy, "the wait for a lock of {name!r} was interrupted", "timeout"),
     "FULL_ARENA": _Failure(
         CapacityExceeded,
-        "no room for {size:,} bytes in {name!r}, whose capacity is {capacity:,} bytes. Delete entries, "
-        'use eviction="sieve", or make the store anew with a larger size=',
+        "no room for {size:,} bytes in {name!r}, whose capacity is {capacity:,} bytes. Delete entries or fields, let "
+        'eviction="sieve" remove keys that nobody reads, or make the store anew with a larger size=',
         "capacity",
     ),
     "FULL_SYSTEM": _Failure(

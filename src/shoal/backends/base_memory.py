@@ -13,7 +13,7 @@ from ..codec import decode
 from ..codec import kind as kind_of
 from ..errors import AccessDenied, InvalidValue, KeyNotFound
 from ..memory.object import MemoryObject
-from ..memory.path import check_names, join, object_in_the_way, split
+from ..memory.path import check_names, itself_in_the_way, join, object_in_the_way, split
 from ..memory.ref import MemoryRef
 from ..options import DEFAULT, KEEP, parse_ttl
 from ..records import Metadata, utc
@@ -238,7 +238,7 @@ class EncodedMemory(MemoryObject):
         """The names of a path that may have a value."""
         names = split(path, self._at)
         if names == self._at:
-            raise object_in_the_way(names)
+            raise itself_in_the_way(names)
         return names
 
     # ------------------------------------------------------------------ values

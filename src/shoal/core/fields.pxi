@@ -3,15 +3,17 @@
 cdef object _split = None
 cdef object _MemoryRef = None   # a named tuple of five fields
 cdef object _join = None
+cdef object _itself = None      # what is raised for a value at the path ""
 
 
 cdef int _load_paths() except -1:
-    global _split, _join, _MemoryRef
-    from shoal.memory.path import join, split
+    global _split, _join, _itself, _MemoryRef
+    from shoal.memory.path import itself_in_the_way, join, split
     from shoal.memory.ref import MemoryRef
 
     _MemoryRef = MemoryRef
     _join = join
+    _itself = itself_in_the_way
     _split = split
     return 0
 
@@ -317,7 +319,7 @@ cdef class Fields(Views):
     cdef inline int _check_field(self, object path) except -1:
         """A place that may have a value."""
         if PyUnicode_Check(path) and is_empty(path):
-            self._conflict(self._names, "IS_OBJECT")
+            raise _itself(self._names)
         return 0
 
     cdef int _check_room(self, object path) except -1:

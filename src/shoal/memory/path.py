@@ -25,6 +25,7 @@ __all__ = [
     "MAX_PATH_BYTES",
     "check_names",
     "escape",
+    "itself_in_the_way",
     "join",
     "object_in_the_way",
     "split",
@@ -127,6 +128,14 @@ def object_in_the_way(names: Names) -> PathConflict:
     if not names:
         return PathConflict("the root of a memory is an object and stays one; set a field of it", key=path)
     return PathConflict(f"{_shown(path)} is an object; only overwrite=True puts a value in its place", key=path)
+
+
+def itself_in_the_way(names: Names) -> PathConflict:
+    """The error of who would put a value at the path "", which is the object that was asked."""
+    key = join(names)
+    return PathConflict(
+        f"{_shown(key)} is the object itself, which no value can replace here; set a field of it", key=key
+    )
 
 
 def value_in_the_way(names: Names) -> PathConflict:
