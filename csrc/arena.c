@@ -358,11 +358,13 @@ void shoal_after_fork(shoal_arena *a)
     close(a->fd);
     a->fd = fd;
     pthread_mutex_init(&a->attach_mutex, NULL); /* a thread of the parent may have held it */
-    if (pthread_mutex_trylock(&a->pins.mutex) == 0)
+    if (pthread_mutex_trylock(&a->pins.mutex) == 0) {
         pins_end(a);
-    else
+        pthread_mutex_unlock(&a->pins.mutex);
+    } else {
         a->pins = (pin_pool){.owner = a->pins.owner}; /* it was being changed */
-    pthread_mutex_init(&a->pins.mutex, NULL);
+        pthread_mutex_init(&a->pins.mutex, NULL);
+    }
     if (a->read_only)
         return;
     a->me = NULL;

@@ -52,6 +52,8 @@ static shoal_status make_way(shoal_arena *a, writing *x, uint64_t object)
         names[n++] = (path){rest.names, name};
         rest = path_after(&rest, name);
     }
+    if (rest.size) /* deeper than any path: the part before was known, and is not there any more */
+        return SHOAL_INVALID;
     x->key = field_lookup(a, x->ns, object_id(sh->version + 2, s), names[n - 1].names, names[n - 1].size);
     x->object = 0;
     shoal_status status = publish(a, x);
