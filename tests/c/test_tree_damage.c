@@ -118,7 +118,8 @@ static void use(shoal_arena *a, shoal_arena *reader, shoal_namespace *tree, shoa
 
 static void every_call_ends(void)
 {
-    void *guard = mmap(NULL, 64 * KIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); /* as a rule, what is mapped next ends where this begins */
+    /* As a rule, what is mapped next ends where this begins. */
+    void *guard = mmap(NULL, 64 * KIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     shoal_arena *a = arena_new("damage", MIB), *reader = arena_attach("damage", 'r');
     shoal_namespace tree = tree_of(a), seen, home = ns_default(reader);
     CHECK_STATUS(shoal_tree_open(reader, &home, false, &seen, WAIT), SHOAL_OK);
