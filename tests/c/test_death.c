@@ -291,16 +291,4 @@ static int tests(void)
 }
 
 int main(int argc, char **argv) { return death_main(argc, argv, tests); }
-
-#else
-
-static void death_at_every_instruction(void) { SKIP("needs single steps of a Linux process, claims, and no thread sanitizer"); }
-
-static int tests(void)
-{
-    RUN(death_at_every_instruction);
-    return check_report();
-}
-
-int main(void) { return fixture_main(tests); }
 #endif

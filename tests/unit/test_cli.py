@@ -4,51 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-import json
 import os
 import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from commands import Result, Run
 
 import shoal
-from shoal.cli import main
 from shoal.cli.output import human_age, human_size, printable
 from shoal.cli.values import jsonable, parse_value
 
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run one command in this process."""
-
-    def call(*arguments: object) -> Result:
-        capsys.readouterr()
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as end:  # argparse ends like this
-            code = int(end.code or 0)
-        return Result(code, *capsys.readouterr())
-
-    return call
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture

@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 import shoal
-from shoal.cli import main
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run one command in this process."""
-
-    def call(*arguments: object) -> Result:
-        capsys.readouterr()
-        try:
-            code = main([str(argument) for argument in arguments])
-        except SystemExit as end:  # argparse ends like this
-            code = int(end.code or 0)
-        return Result(code, *capsys.readouterr())
-
-    return call
+    from commands import Run
 
 
 @pytest.fixture(params=["memory", "shm"])
