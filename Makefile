@@ -53,7 +53,7 @@ test-all: $(VENV)/extra-dev ## test-wheel on each Python of VERSIONS that is her
 
 # ---- what a developer wants
 
-.PHONY: lint format typecheck sanitize stress bench dist clean
+.PHONY: lint format typecheck sanitize stress bench instructions dist clean
 lint: $(VENV)/extra-dev ## ruff: rules and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -76,6 +76,9 @@ stress: $(VENV)/built $(VENV)/extra-test ## long concurrent runs: C threads unde
 
 bench: $(VENV)/built $(VENV)/extra-bench ## benchmarks, against the other stores
 	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+instructions: $(VENV)/built ## count the hot paths' instructions (valgrind), fail if one got more expensive
+	@$(BIN)/python benchmarks/instructions.py $(ARGS)
 
 dist: $(VENV)/extra-dev ## dist/: the sdist, and a wheel built from it
 	@rm -rf dist
