@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from contenders import Shoal
-from timers import along, single
+
+from shoal.bench.timers import along, single
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,11 +23,8 @@ SIZES = {"8 KB": 8 << 10, "8 MB": 8 * MB, "256 MB": 256 * MB}
 class Roomy(Shoal):
     """A store for large arrays."""
 
-    def open(self, keys: int) -> None:  # noqa: ARG002 - every store is told how many keys will come
-        """Make the store."""
-        import shoal
-
-        self.store = shoal.open(size=512 * MB)
+    def open(self, keys: int, payload: int = 512 * MB) -> None:
+        super().open(keys, max(payload, 512 * MB))
 
 
 def views(shoal: Roomy, options: dict[str, Any]) -> Works:  # noqa: ARG001 - as every prepare
@@ -68,7 +66,7 @@ def copying(shoal: Roomy, options: dict[str, Any]) -> Works:  # noqa: ARG001 - a
 class Passing:
     """A process that makes an array of 64 MB, one that gets it, and a queue for each direction."""
 
-    def open(self, keys: int) -> None:  # noqa: ARG002 - as every contender
+    def open(self, keys: int, payload: int = 0) -> None:
         context = multiprocessing.get_context("spawn")
         self.there, self.back = context.Queue(), context.Queue()
         self.make()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from points import VALUE
-
 import shoal
+from shoal.bench.points import VALUES
 
 
 @dataclass(frozen=True)
@@ -25,14 +24,14 @@ def run(keys: int) -> tuple[list[Growth], float]:
     lines = []
     clock = time.perf_counter_ns
     with shoal.open(size=400 * keys + (64 << 20)) as store:
-        put = store.set
+        put, value = store.set, VALUES["str"]
         slowest = over = done = 0
         mark = 1_000
         began = clock()
         for i in range(keys):
             key = f"key:{i:08d}"
             before = clock()
-            put(key, VALUE)
+            put(key, value)
             took = clock() - before
             slowest = max(slowest, took)
             over += took > 1_000_000

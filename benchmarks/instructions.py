@@ -100,7 +100,13 @@ def count(source: Path) -> dict[str, float]:
     environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONHASHSEED": "0"}
     with tempfile.TemporaryDirectory(prefix="shoal-callgrind-") as folder:
         output = Path(folder, "out")
-        command = ["valgrind", "--tool=callgrind", "--dump-before=getppid", f"--callgrind-out-file={output}"]
+        command = [
+            *_fixed_addresses(),
+            "valgrind",
+            "--tool=callgrind",
+            "--dump-before=getppid",
+            f"--callgrind-out-file={output}",
+        ]
         command += [sys.executable, str(HERE / "hot_paths.py")]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -111,6 +117,14 @@ def count(source: Path) -> dict[str, float]:
             path: (_total(Path(f"{output}.{3 * i + 3}")) - _total(Path(f"{output}.{3 * i + 2}"))) / (MANY - FEW)
             for i, path in enumerate(paths)
         }
+
+
+def _fixed_addresses() -> list[str]:
+    """What keeps the kernel from placing memory at random: some dicts are keyed by addresses."""
+    prefix = ["setarch", "-R"]
+    if shutil.which(prefix[0]) is None:
+        return []
+    return prefix if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0 else []
 
 
 def _total(part: Path) -> int:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import harness
 import numpy as np
 from arrays import IN_TURN, ByReference, BySetting, Passing, Roomy, copying, passing, views
 from contenders import Shoal
-from timers import along, each
+
+from shoal.bench import harness
+from shoal.bench.timers import along, each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,8 +88,8 @@ class Grown(Shoal):
 
     others = 0
 
-    def open(self, keys: int) -> None:
-        super().open(max(keys, 3 * self.others))
+    def open(self, keys: int, payload: int = 0) -> None:
+        super().open(max(keys, 3 * self.others), payload)
         m = self.store.memory("big")
         for i in range(self.others):
             m.set(f"field-{i:07d}", VALUE)

@@ -3,67 +3,248 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
+import os
 import platform
 import sys
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import chart
+import eviction
+import footprint
 import growth
-import harness
+import large
+import listing
 import memory
-import points
+from contenders import ALL, Shoal
+from report import contended, in_rows, side_by_side
+
+from shoal.bench import contention, harness, points
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shoal.bench.contender import Contender
 
 
-def table(figures: list[harness.Figure]) -> str:
-    """Rows of contenders, columns of work; in brackets, how many times as fast Shoal is."""
-    works = list(dict.fromkeys(figure.work for figure in figures))
-    by = {(figure.contender, figure.work): figure for figure in figures}
-    lines = ["| store | " + " | ".join(works) + " |", "|---|" + "---:|" * len(works)]
-    for name in dict.fromkeys(figure.contender for figure in figures):
-        cells = []
-        for work in works:
-            ours = by["shoal", work].median
-            cell = f"{by[name, work].median:,.0f} ns"
-            cells.append(cell if name == "shoal" else f"{cell} ({by[name, work].median / ours:.2g}x)")
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+@dataclass(frozen=True)
+class Form:
+    """How much is measured."""
+
+    rounds: int
+    seconds: float
+    """That one kind of work takes in one round, about."""
+    points: tuple[tuple[str, int], ...]
+    """Kinds of values, and numbers of keys."""
+    contended_keys: int
+    entries: int
+    """When memory is measured, and in listing."""
+    growth: int
+    requests: int
+    """To caches."""
+
+
+FULL = Form(
+    rounds=7,
+    seconds=0.2,
+    points=(
+        *(("str", keys) for keys in (1_000, 10_000, 100_000, 1_000_000)),
+        *((kind, 10_000) for kind in ("int", "dict", "bytes")),
+    ),
+    contended_keys=100_000,
+    entries=1_000_000,
+    growth=5_000_000,
+    requests=500_000,
+)
+SHORT = Form(
+    rounds=3,
+    seconds=0.03,
+    points=(("str", 10_000), ("int", 10_000), ("dict", 10_000), ("bytes", 10_000)),
+    contended_keys=10_000,
+    entries=100_000,
+    growth=500_000,
+    requests=50_000,
+)
+
+Stores = dict[str, "type[Contender]"]
+
+
+def _harness(prepare: harness.Prepare, stores: Any, options: dict[str, Any], rounds: int) -> dict[str, Any]:
+    figures, notes = harness.run(prepare, options, rounds, stores)
+    return {"figures": [asdict(figure) for figure in figures], "notes": notes}
+
+
+# Each part prints what it found, and returns what JSON should hold.
+
+
+def measure_points(form: Form, stores: Stores) -> Any:
+    """Single operations in one process."""
+    found = []
+    for kind, keys in form.points:
+        able = {name: store for name, store in stores.items() if kind in store.kinds and keys <= store.max_keys}
+        options = {"keys": keys, "kind": kind, "seconds": form.seconds, "payload": 1_100 * keys}
+        if kind != "bytes":
+            options["payload"] = 100 * keys
+        part = {"kind": kind, "keys": keys, **_harness(points.prepare, able, options, form.rounds)}
+        print(f"{keys:,} keys, values of kind {kind} (in brackets: how many times the time of Shoal)\n")
+        print(side_by_side(part["figures"]), *part["notes"], sep="\n", end="\n\n")
+        found.append(part)
+    return found
+
+
+def measure_contention(form: Form, stores: Stores) -> Any:
+    """Two processes."""
+    figures, notes = contention.run(stores, form.contended_keys, form.rounds, max(0.05, form.seconds))
+    print(f"two processes, {form.contended_keys:,} keys or as many as a store can, zipfian (theta 0.99), text of 32\n")
+    print(contended(figures), *notes, sep="\n", end="\n\n")
+    return {"figures": [asdict(figure) for figure in figures], "notes": notes}
+
+
+def measure_large(form: Form, stores: Stores) -> Any:
+    """Values of up to 8 MB."""
+    able = {large.CopyTo.name: large.CopyTo} | {
+        name: store for name, store in stores.items() if {"bytes", "array"} & store.kinds
+    }
+    options = {"keys": 10, "payload": 64 << 20, "seconds": form.seconds}
+    part = _harness(large.prepare, able, options, form.rounds)
+    print("large values: float32 arrays, or bytes where a store has no arrays; a dict only hands out references\n")
+    print(side_by_side(part["figures"]), *part["notes"], sep="\n", end="\n\n")
+    return part
+
+
+def measure_footprint(form: Form, stores: Stores) -> Any:
+    """Memory, import and attach."""
+    able = {name: store for name, store in stores.items() if form.entries <= store.max_keys}
+    options = {"keys": form.entries, "payload": 100 * form.entries}
+    space = _harness(footprint.prepare_memory, able, options, 1)
+    print(f"bytes of memory per entry, {form.entries:,} entries of 12 + 32 bytes\n")
+    print(in_rows(space["figures"], "bytes"), *space["notes"], sep="\n", end="\n\n")
+    attach = _harness(footprint.prepare_attach, stores, {"keys": 1_000}, form.rounds)
+    print("a fresh process: import of what a store needs; attaching and the first get when all is imported\n")
+    print(side_by_side(attach["figures"]), *attach["notes"], sep="\n", end="\n\n")
+    return {"keys": form.entries, "memory": space, "attach": attach}
+
+
+def measure_growth(form: Form, stores: Stores) -> Any:  # noqa: ARG001 - as every part
+    """One store, from nothing to millions."""
+    lines, per_entry = growth.run(form.growth)
+    print("growth of one store\n\n| keys | mean insert | slowest insert so far | inserts over 1 ms |")
+    print("|---:|---:|---:|---:|")
+    for line in lines:
+        print(f"| {line.keys:,} | {line.mean_ns:,.0f} ns | {line.slowest_us:,.0f} us | {line.over_1_ms} |")
+    print(f"\nbytes in use per entry: {per_entry:.1f}\n")
+    return {"lines": [asdict(line) for line in lines], "bytes_per_entry": per_entry}
+
+
+def measure_listing(form: Form, stores: Stores) -> Any:
+    """Many keys at once."""
+    able = {name: store for name, store in listing.STORES.items() if name in stores}
+    options = {"keys": form.entries, "payload": 100 * form.entries}
+    names = _harness(listing.prepare_namespaces, able, options, form.rounds)
+    print(f"1,000 keys in a namespace of a store of {form.entries:,}; where there are none, a prefix is one\n")
+    print(side_by_side(names["figures"]), *names["notes"], sep="\n", end="\n\n")
+    expiry = _harness(listing.prepare_expiry, {"shoal": Shoal}, {**options, "keys": 20_000}, form.rounds)
+    print("while as many entries as these 20,000 expire\n")
+    print(in_rows(expiry["figures"], "ns"), *expiry["notes"], sep="\n", end="\n\n")
+    return {"namespaces": names, "expiry": expiry}
+
+
+def measure_eviction(form: Form, stores: Stores) -> Any:  # noqa: ARG001 - as every part
+    """Hit ratios."""
+    ratios, notes = eviction.run(form.requests // 10, form.requests)
+    print("hits of all requests, in caches that are too small\n")
+    policies = list(ratios[0].hits)
+    print("| trace | room for | " + " | ".join(policies) + " |", "|---|---:|" + "---:|" * len(policies), sep="\n")
+    for ratio in ratios:
+        cells = " | ".join(f"{ratio.hits[policy]:.1%}" for policy in policies)
+        print(f"| {ratio.trace} | {ratio.capacity:,} of {form.requests // 10:,} keys | {cells} |")
+    print(*notes, sep="\n", end="\n\n")
+    return {"ratios": [asdict(ratio) for ratio in ratios], "notes": notes}
+
+
+def measure_memory(form: Form, stores: Stores) -> Any:  # noqa: ARG001 - as every part
+    """Hierarchical memory, arrays, references."""
+    result, lines = memory.run(100_000, form.rounds)
+    print(*lines, sep="\n")
+    return result
+
+
+PARTS: dict[str, Callable[[Form, Stores], Any]] = {
+    "points": measure_points,
+    "contention": measure_contention,
+    "large": measure_large,
+    "footprint": measure_footprint,
+    "growth": measure_growth,
+    "listing": measure_listing,
+    "eviction": measure_eviction,
+    "memory": measure_memory,
+}
+IN_SHORT = [name for name in PARTS if name != "memory"]
+
+
+def environment() -> dict[str, Any]:
+    """Where this was measured, and with which versions."""
+    processor = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        named = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        processor = named[0] if named else processor
+    versions = {}
+    for package in sorted({store.package for store in ALL.values()} - {""} | {"shoal", "numpy"}):
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": processor,
+        "cores": os.cpu_count(),
+        "versions": versions,
+    }
 
 
 def main() -> int:
-    """Measure, print, and write JSON if asked to."""
+    """Measure, print, and write JSON and a chart if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "what", nargs="*", default=["points", "growth", "memory"], help="points, growth, memory (default: all)"
-    )
-    parser.add_argument("--keys", type=int, help="keys (default: 100,000; 5,000,000 for growth)")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (default: all)")
+    parser.add_argument("--short", action="store_true", help="less of everything, without memory: minutes")
+    parser.add_argument("--only", metavar="NAMES", help="contenders, separated by commas; shoal is always one")
+    parser.add_argument("--rounds", type=int)
     parser.add_argument("--part", action="append", choices=[part.name for part in memory.PARTS], help="of memory")
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="draw an SVG of points and contention")
     options = parser.parse_args()
-    result: dict[str, Any] = {"python": platform.python_version(), "machine": platform.machine()}
-    if "points" in options.what:
-        keys = options.keys or 100_000
-        figures, notes = harness.run(points.prepare, {"keys": keys}, options.rounds)
-        result["points"] = {"keys": keys, "figures": [dataclasses.asdict(figure) for figure in figures], "notes": notes}
-        print(f"{keys:,} keys, str of 32; time per operation (in brackets: how many times Shoal's)\n")
-        print(table(figures), *notes, sep="\n", end="\n\n")
-    if "growth" in options.what:
-        keys = options.keys or 5_000_000
-        lines, per_entry = growth.run(keys)
-        result["growth"] = {"lines": [dataclasses.asdict(line) for line in lines], "bytes_per_entry": per_entry}
-        print(
-            "growth of one store\n\n| keys | mean insert | slowest insert so far | inserts over 1 ms |\n|---:|---:|---:|---:|"
-        )
-        for line in lines:
-            print(f"| {line.keys:,} | {line.mean_ns:,.0f} ns | {line.slowest_us:,.0f} us | {line.over_1_ms} |")
-        print(f"\nbytes of shared memory per entry: {per_entry:.1f}")
-    if "memory" in options.what:
-        result["memory"], printed = memory.run(options.keys or 100_000, options.rounds, options.part or ())
-        print(*printed, sep="\n")
+    unknown = set(options.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    form = SHORT if options.short else FULL
+    if options.rounds:
+        form = Form(**{**asdict(form), "rounds": options.rounds})
+    names = set((options.only or ",".join(ALL)).split(",")) | {"shoal"}
+    stores = {name: store for name, store in ALL.items() if name in names}
+    results: dict[str, Any] = {"environment": environment(), "seconds": {}}
+    for name in options.parts or (IN_SHORT if options.short else PARTS):
+        began = time.monotonic()
+        print(f"## {name}\n")
+        if name == "memory" and options.part:
+            results[name], lines = memory.run(100_000, form.rounds, options.part)
+            print(*lines, sep="\n")
+        else:
+            results[name] = PARTS[name](form, stores)
+        results["seconds"][name] = round(time.monotonic() - began, 1)
+    print(f"{sum(results['seconds'].values()):.0f} s in all: {results['seconds']}")
     if options.json:
-        options.json.write_text(json.dumps(result, indent=1))
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+    if options.chart:
+        chart.draw(results, options.chart)
     return 0
 
 

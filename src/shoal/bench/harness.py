@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import statistics
@@ -11,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import contenders
+from .contender import LeftOut, opened
+
+__all__ = ["Figure", "Prepare", "cores_busy", "run"]
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -37,32 +40,49 @@ class Figure:
 
 
 def _serve(pipe: Connection, contender: Callable[[], Any], prepare: Prepare, options: dict[str, Any]) -> None:
-    store = contender()
     try:
-        store.open(options["keys"])
-        works = prepare(store, options)
-    except ImportError as error:
-        pipe.send(f"left out: {error}")
+        store = opened(contender, options["keys"], options.get("payload", 0))
+    except LeftOut as error:
+        pipe.send(str(error))
         return
-    pipe.send(list(works))
     try:
+        try:
+            works = prepare(store, options)
+        except Exception as error:  # noqa: BLE001 - whatever another store raises is a result, not our end
+            pipe.send(f"failed: {type(error).__name__}: {error}")
+            return
+        pipe.send(list(works))
         while (work := pipe.recv()) is not None:
-            pipe.send(works[work]())
+            try:
+                pipe.send(works[work]())
+            except Exception as error:  # noqa: BLE001 - as above
+                pipe.send(f"failed at {work}: {type(error).__name__}: {error}")
     finally:
         store.close()
 
 
-def _busy(since: tuple[float, float] | None) -> tuple[tuple[float, float], float]:
-    """Cores that were busy, with whatever, since the last call."""
-    first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
+def cores_busy(since: tuple[float, float] | None) -> tuple[tuple[float, float], float]:
+    """Cores that were busy, with whatever, since the last call, whose first result is handed back in; 0 if unknown."""
+    try:
+        first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
+    except OSError:
+        return (0.0, 0.0), 0.0
     fields = [int(field) for field in first.split()[1:9]]
     busy = (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
     now = time.monotonic()
     return (busy, now), 0.0 if since is None else (busy - since[0]) / (now - since[1])
 
 
+def _answer(pipe: Connection) -> Any:
+    """What the other process says; that it ended, if it did."""
+    try:
+        return pipe.recv()
+    except EOFError:
+        return "failed: its process has ended"
+
+
 def run(
-    prepare: Prepare, options: dict[str, Any], rounds: int, stores: Mapping[str, Callable[[], Any]] = contenders.ALL
+    prepare: Prepare, options: dict[str, Any], rounds: int, stores: Mapping[str, Callable[[], Any]]
 ) -> tuple[list[Figure], list[str]]:
     """Measure every contender; the figures, and notes about what was left out and how busy the machine was.
 
@@ -76,24 +96,32 @@ def run(
         process = context.Process(target=_serve, args=(there, contender, prepare, options))
         process.start()
         there.close()
-        works = here.recv()
+        works = _answer(here)
         if isinstance(works, str):
             notes.append(f"{name} {works}")
             process.join()
         else:
             pipes[name] = (here, process, works)
     samples: dict[tuple[str, str], list[float]] = {}
-    since, _ = _busy(None)
+    since, _ = cores_busy(None)
     for _ in range(rounds):
         for work in dict.fromkeys(work for _, _, works in pipes.values() for work in works):
             for name, (pipe, _, works) in pipes.items():
                 if work in works:
-                    pipe.send(work)
-                    samples.setdefault((name, work), []).append(pipe.recv())
-    _, cores = _busy(since)
+                    with contextlib.suppress(BrokenPipeError):
+                        pipe.send(work)
+                    taken = _answer(pipe)
+                    if isinstance(taken, str):
+                        notes.append(f"{name} {taken}")
+                        works.remove(work)
+                        samples.pop((name, work), None)
+                    else:
+                        samples.setdefault((name, work), []).append(taken)
+    _, cores = cores_busy(since)
     notes.append(f"cores busy while measuring: {cores:.2f} of {os.cpu_count()} (one of them is ours)")
     for pipe, process, _ in pipes.values():
-        pipe.send(None)
+        with contextlib.suppress(BrokenPipeError):
+            pipe.send(None)
         process.join()
     figures = []
     for (name, work), values in samples.items():

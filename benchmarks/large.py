@@ -1,0 +1,57 @@
+"""Large values, in and out, beside numpy.copyto: nothing that copies is faster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from shoal.bench.contender import Contender
+from shoal.bench.timers import fitting, single
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SIZES = {"64 KB": 64 << 10, "1 MB": 1 << 20, "8 MB": 8 << 20}
+
+
+class CopyTo(Contender):
+    """Copies from one array to another, both of which were used before."""
+
+    name = "numpy.copyto"
+
+    def open(self, keys: int, payload: int = 0) -> None:
+        self.arrays: dict[str, np.ndarray] = {}
+        self.target = np.empty(0, np.float32)
+        self.set, self.get = self._put, self._copy
+
+    def _put(self, key: str, value: np.ndarray) -> None:
+        if self.target.shape != value.shape:
+            self.target = np.ones_like(value)
+        np.copyto(self.target, value)
+        self.arrays[key] = value
+
+    def _copy(self, key: str) -> np.ndarray:
+        np.copyto(self.target, self.arrays[key])
+        return self.target
+
+    def close(self) -> None:
+        self.arrays.clear()
+
+
+def prepare(store: Contender, options: dict[str, Any]) -> dict[str, Callable[[], float]]:
+    """Each size: float32 arrays where the store takes them, else bytes."""
+    works = {}
+    for name, size in SIZES.items():
+        if size > store.max_value:
+            continue
+        array = np.random.default_rng(1).random(size // 4, np.float32)
+        value = array if "array" in store.kinds else array.tobytes()
+        store.set(name, value)
+        found = store.get(name)
+        if not (np.array_equal(found, array) if "array" in store.kinds else found == value):
+            raise ValueError(f"{store.name} gives back something else")
+        for what, call, arguments in (("get", store.get, (name,)), ("set", store.set, (name, value))):
+            times = fitting(lambda c=call, a=arguments: c(*a), options["seconds"], 200, least=3)
+            works[f"{what} {name}"] = single(call, *arguments, times=times)
+    return works
