@@ -53,7 +53,7 @@ test-all: $(VENV)/extra-dev ## test-wheel on each Python of VERSIONS that is her
 
 # ---- what a developer wants
 
-.PHONY: lint format typecheck sanitize stress bench instructions dist clean
+.PHONY: lint format typecheck sanitize stress bench bench-all instructions dist clean
 lint: $(VENV)/extra-dev ## ruff: rules and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -74,8 +74,13 @@ stress: $(VENV)/built $(VENV)/extra-test ## long concurrent runs: C threads unde
 	@$(MAKE) -s -C tests/c stress SAN=thread SECONDS=$(SECONDS_OF_STRESS)
 	@$(BIN)/python -m pytest -m stress $(ARGS) || { code=$$?; [ $$code -eq 5 ] && echo "no Python stress tests"; }
 
-bench: $(VENV)/built $(VENV)/extra-bench ## benchmarks, against the other stores
-	@$(BIN)/python benchmarks/run.py $(ARGS)
+bench: $(VENV)/built $(VENV)/extra-bench ## benchmarks beside other stores, short (3 minutes); results in build/bench/
+	@mkdir -p build/bench
+	@$(BIN)/python benchmarks/run.py --short --json build/bench/results.json --chart build/bench/chart.svg $(ARGS)
+
+bench-all: $(VENV)/built $(VENV)/extra-bench-all ## all of it, with all contenders that can be installed
+	@mkdir -p build/bench
+	@$(BIN)/python benchmarks/run.py --json build/bench/all.json --chart build/bench/all.svg $(ARGS)
 
 instructions: $(VENV)/built ## count the hot paths' instructions (valgrind), fail if one got more expensive
 	@$(BIN)/python benchmarks/instructions.py $(ARGS)

@@ -22,18 +22,18 @@ class CopyTo(Contender):
 
     def open(self, keys: int, payload: int = 0) -> None:
         self.arrays: dict[str, np.ndarray] = {}
-        self.target = np.empty(0, np.float32)
+        self.targets: dict[str, np.ndarray] = {}
         self.set, self.get = self._put, self._copy
 
     def _put(self, key: str, value: np.ndarray) -> None:
-        if self.target.shape != value.shape:
-            self.target = np.ones_like(value)
-        np.copyto(self.target, value)
-        self.arrays[key] = value
+        if key not in self.targets:
+            self.targets[key] = np.ones_like(value)
+            self.arrays[key] = value
+        np.copyto(self.targets[key], value)
 
     def _copy(self, key: str) -> np.ndarray:
-        np.copyto(self.target, self.arrays[key])
-        return self.target
+        np.copyto(self.targets[key], self.arrays[key])
+        return self.targets[key]
 
     def close(self) -> None:
         self.arrays.clear()
@@ -47,11 +47,12 @@ def prepare(store: Contender, options: dict[str, Any]) -> dict[str, Callable[[],
             continue
         array = np.random.default_rng(1).random(size // 4, np.float32)
         value = array if "array" in store.kinds else array.tobytes()
-        store.set(name, value)
-        found = store.get(name)
+        key = f"value:{size}"
+        store.set(key, value)
+        found = store.get(key)
         if not (np.array_equal(found, array) if "array" in store.kinds else found == value):
             raise ValueError(f"{store.name} gives back something else")
-        for what, call, arguments in (("get", store.get, (name,)), ("set", store.set, (name, value))):
+        for what, call, arguments in (("get", store.get, (key,)), ("set", store.set, (key, value))):
             times = fitting(lambda c=call, a=arguments: c(*a), options["seconds"], 200, least=3)
             works[f"{what} {name}"] = single(call, *arguments, times=times)
     return works

@@ -19,6 +19,7 @@ class Server(Contender):
 
     process: subprocess.Popen[bytes] | None = None
     pid = 0
+    empty = 0
 
     def program(self) -> str:
         """Find the server.
@@ -59,6 +60,7 @@ class Server(Contender):
                     raise LeftOut(f"{program} does not answer: {error}") from error
                 time.sleep(0.01)
             else:
+                self.empty = server_bytes(self.pid)
                 return
 
     def require(self) -> None:
@@ -73,7 +75,7 @@ class Server(Contender):
         self.connect(self.socket)
 
     def used(self) -> int:
-        return server_bytes(self.pid)
+        return server_bytes(self.pid) - self.empty
 
     def close(self) -> None:
         if self.process is None:

@@ -2,3 +2,5 @@
 
 `shoal bench` runs a small part of it; benchmarks/ of the source tree adds more contenders and more kinds of work.
 """
+
+__all__: list[str] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import multiprocessing
+import os
 import random
 import statistics
 import time
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .contender import LeftOut, opened
+from .harness import cores_busy
 from .points import BULK, VALUES, key
 from .timers import percentile
 
@@ -295,6 +297,7 @@ def run(
         else:
             owners[name] = (here, process, count)
     found: dict[tuple[str, str], list[Any]] = {}
+    since, _ = cores_busy(None)
     for _ in range(rounds):
         for mode in modes:
             for name in list(owners):
@@ -312,6 +315,8 @@ def run(
                     _dismiss(*owners.pop(name)[:2])
                 else:
                     found.setdefault((name, mode), []).append(answers)
+    _, cores = cores_busy(since)
+    notes.append(f"cores busy while two processes ran: {cores:.2f} of {os.cpu_count()} (two of them are ours)")
     wrong = {name: _check(owner[0], seconds) for name, owner in owners.items() if "one writes, one reads" in modes}
     for pipe, process, _ in owners.values():
         _dismiss(pipe, process)

@@ -126,5 +126,9 @@ def run(
     figures = []
     for (name, work), values in samples.items():
         median = statistics.median(values)
-        figures.append(Figure(name, work, median, (max(values) - min(values)) / median, len(values), tuple(values)))
+        figures.append(
+            Figure(
+                name, work, median, (max(values) - min(values)) / median if median else 0.0, len(values), tuple(values)
+            )
+        )
     return figures, notes

@@ -221,8 +221,11 @@ class Manager(Contender):
     def open(self, keys: int, payload: int = 0) -> None:
         import multiprocessing
 
-        self.manager: Any = multiprocessing.get_context("spawn").Manager()
+        manager: Any = multiprocessing.get_context("spawn").Manager()
+        self.manager = manager
         self.data, self.lock = self.manager.dict(), self.manager.Lock()
+        self.pid = manager._process.pid  # nothing else tells its process
+        self.empty = server_bytes(self.pid)
         self._bind()
 
     @property
@@ -261,7 +264,7 @@ class Manager(Contender):
         self.data.update(dict(items))
 
     def used(self) -> int:
-        return server_bytes(self.manager._process.pid)  # nothing else tells its process
+        return server_bytes(self.pid) - self.empty
 
     def close(self) -> None:
         if self.manager:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["along", "each", "fitting", "percentile", "single"]
+__all__ = ["BATCH", "along", "each", "fitting", "percentile", "single"]
 
 BATCH = 500
 """Calls that are measured at once, where one takes too little time."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from shoal._version import __version__
 from shoal.errors import InvalidKey, KeyNotFound, PatternError, ShoalError
 
-from . import demo, doctor, entries, memory, snapshots, stores
+from . import bench, demo, doctor, entries, memory, snapshots, stores
 from .output import printable
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"shoal {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (stores, entries, memory, snapshots, doctor, demo):
+    for group in (stores, entries, memory, snapshots, doctor, demo, bench):
         group.register(commands)
     return parser
 
