@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 SIZES = {"64 KB": 64 << 10, "1 MB": 1 << 20, "8 MB": 8 << 20}
 
 
+def aligned(array: np.ndarray) -> np.ndarray:
+    """Return a copy that begins where a page does.
+
+    Some processors copy at a tenth of their speed if the target begins a few bytes after the source, as seen within a
+    page. The floor must not depend on where things happen to lie.
+    """
+    room = np.ones(array.nbytes + 4096, np.uint8)
+    start = -room.ctypes.data % 4096
+    place = room[start : start + array.nbytes].view(array.dtype)
+    place[:] = array
+    return place
+
+
 class CopyTo(Contender):
     """Copies from one array to another, both of which were used before."""
 
@@ -27,7 +40,7 @@ class CopyTo(Contender):
 
     def _put(self, key: str, value: np.ndarray) -> None:
         if key not in self.targets:
-            self.targets[key] = np.ones_like(value)
+            self.targets[key] = aligned(value)
             self.arrays[key] = value
         np.copyto(self.targets[key], value)
 
@@ -45,7 +58,7 @@ def prepare(store: Contender, options: dict[str, Any]) -> dict[str, Callable[[],
     for name, size in SIZES.items():
         if size > store.max_value:
             continue
-        array = np.random.default_rng(1).random(size // 4, np.float32)
+        array = aligned(np.random.default_rng(1).random(size // 4, np.float32))
         value = array if "array" in store.kinds else array.tobytes()
         key = f"value:{size}"
         store.set(key, value)

@@ -124,7 +124,7 @@ def measure_footprint(form: Form, stores: Stores) -> Any:
     space = _harness(footprint.prepare_memory, able, options, 1)
     print(f"bytes of memory per entry, {form.entries:,} entries of 12 + 32 bytes\n")
     print(in_rows(space["figures"], "bytes"), *space["notes"], sep="\n", end="\n\n")
-    attach = _harness(footprint.prepare_attach, stores, {"keys": 1_000}, form.rounds)
+    attach = _harness(footprint.prepare_attach, stores, {"keys": 1_000}, max(1, form.rounds // 3))
     print("a fresh process: import of what a store needs; attaching and the first get when all is imported\n")
     print(side_by_side(attach["figures"]), *attach["notes"], sep="\n", end="\n\n")
     return {"keys": form.entries, "memory": space, "attach": attach}
