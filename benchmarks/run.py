@@ -62,9 +62,9 @@ FULL = Form(
     requests=500_000,
 )
 SHORT = Form(
-    rounds=3,
+    rounds=5,
     seconds=0.03,
-    points=(("str", 10_000), ("int", 10_000), ("dict", 10_000), ("bytes", 10_000)),
+    points=(("str", 10_000), ("int", 10_000), ("dict", 10_000), ("bytes", 10_000), ("str", 1_000_000)),
     contended_keys=10_000,
     entries=100_000,
     growth=500_000,

@@ -217,6 +217,7 @@ class Manager(Contender):
 
     name = "Manager().dict()"
     modules = ("multiprocessing.managers",)
+    max_keys = 100_000
 
     def open(self, keys: int, payload: int = 0) -> None:
         import multiprocessing
