@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
-BEFORE = {"(dict.get)": 400.0, "get str": 1000.0, "delete": 2000.0}
+BEFORE = {"(dict.get)": 400.0, "get str": 1000.0, "delete": 2000.0, "view": 10_000.0}
 
 
 @pytest.fixture
@@ -45,6 +45,8 @@ def test_what_got_more_expensive_fails_and_is_named(
     assert run(gate, monkeypatch, BEFORE, "--accept") == 0
     assert run(gate, monkeypatch, BEFORE) == 0
     assert run(gate, monkeypatch, BEFORE | {"get str": 1049.0}) == 0
+    assert run(gate, monkeypatch, BEFORE | {"view": 10_900.0}) == 0
+    assert run(gate, monkeypatch, BEFORE | {"view": 11_100.0}) == 1
     capsys.readouterr()
     assert run(gate, monkeypatch, BEFORE | {"get str": 1051.0}) == 1
     printed = capsys.readouterr()
@@ -70,9 +72,9 @@ def test_a_new_path_and_one_that_got_cheaper_do_not_fail(
     gate: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(gate, monkeypatch, BEFORE, "--accept")
-    assert run(gate, monkeypatch, BEFORE | {"delete": 100.0, "view": 9000.0}) == 0
+    assert run(gate, monkeypatch, BEFORE | {"delete": 100.0, "touch": 900.0}) == 0
     out = capsys.readouterr().out
-    assert "| view | 9,000 | - | new |" in out
+    assert "| touch | 900 | - | new |" in out
     assert "| delete | 100 | 2,000 | -95.0% |" in out
 
 
