@@ -78,12 +78,15 @@ shoal_status sweep_all(shoal_arena *a, const uint32_t *only, uint64_t *removed, 
     return SHOAL_OK;
 }
 
-/* In one shard: until an entry is evicted or the hand is past the newest. `forgive`: what was visited is passed over. */
-static shoal_status evict_here(shoal_arena *a, uint32_t shard_index, const shoal_namespace *ns, bool forgive, bool *done, waiting *w)
+/* In one shard: until an entry is evicted or the hand is past the newest (`past`), maybe both at once. `forgive`: what was
+ * visited is passed over. */
+static shoal_status evict_here(shoal_arena *a, uint32_t shard_index, const shoal_namespace *ns, bool forgive, bool *done, bool *past,
+                               waiting *w)
 {
     namespace_head *nh = head_of(a, ns->id, shard_index);
     place p;
     *done = false;
+    *past = true;
     if (nh->hand == 0)
         nh->hand = nh->oldest;
     for (uint64_t left = nh->count; nh->hand && left > 0; left--) {
@@ -101,6 +104,7 @@ static shoal_status evict_here(shoal_arena *a, uint32_t shard_index, const shoal
         if (status == SHOAL_OK) {
             count_one(a, expired ? COUNT_EXPIRED : COUNT_EVICTED);
             *done = true;
+            *past = nh->hand == 0;
         }
         return status;
     }
@@ -114,12 +118,12 @@ shoal_status evict(shoal_arena *a, const shoal_namespace *ns, uint64_t count, ui
      * faster than the hand moves. */
     for (uint32_t misses = 0; count > 0 && misses < 3 * a->nshards;) {
         uint32_t s = (uint32_t)load_relaxed(&record->hand) % a->nshards;
-        bool done = false;
+        bool done = false, past = true;
         if (load_relaxed(&head_of(a, ns->id, s)->count) != 0) {
             shoal_status status = shard_lock(a, s, w);
             if (status != SHOAL_OK)
                 return status;
-            status = load_relaxed(&record->uid) == ns->uid ? evict_here(a, s, ns, misses < 2 * a->nshards, &done, w) : SHOAL_STALE;
+            status = load_relaxed(&record->uid) == ns->uid ? evict_here(a, s, ns, misses < 2 * a->nshards, &done, &past, w) : SHOAL_STALE;
             shard_unlock(a, s);
             if (status != SHOAL_OK)
                 return status;
@@ -129,9 +133,11 @@ shoal_status evict(shoal_arena *a, const shoal_namespace *ns, uint64_t count, ui
             ++*evicted;
             misses = 0;
         } else {
-            store_relaxed(&record->hand, s + 1);
             misses++;
         }
+        /* Only then: from its oldest on, this shard has just lost its visited bits, and its turn comes after all others. */
+        if (past)
+            store_relaxed(&record->hand, s + 1);
     }
     return SHOAL_OK;
 }

@@ -72,6 +72,16 @@ def test_sieve_keeps_what_is_read(backend: Backend) -> None:
         assert store["hot"] == "hot"
 
 
+def test_sieve_drops_what_was_not_read_first(backend: Backend) -> None:
+    store = backend.open(max_keys=100, eviction="sieve")
+    store.set_many({f"hot {n}": n for n in range(50)} | {f"cold {n}": n for n in range(50)})
+    hot = [f"hot {n}" for n in range(50)]
+    assert list(store.get_many(hot).values()) == list(range(50))
+    for n in range(50):
+        store[f"new {n}"] = n
+    assert [key for key in hot if key not in store] == []
+
+
 def test_overwriting_evicts_nobody(backend: Backend) -> None:
     store = backend.open(max_keys=10, eviction="sieve")
     store.set_many({f"key {n}": 0 for n in range(10)})
