@@ -91,7 +91,8 @@ static void a_forked_child_holds_pins_of_its_own(void)
         _exit(0);
     }
     CHECK_EQ(pins_of(a, &p), 3u);
-    CHECK_EQ(stats_of(a).processes, 2u);
+    if (os_has_claims()) /* else a child that has not begun looks like none */
+        CHECK_EQ(stats_of(a).processes, 2u);
     shoal_unpin(a, &transient);
     CHECK_STATUS(del(a, &ns, "key"), SHOAL_OK);
     shoal_unpin(a, &p);
