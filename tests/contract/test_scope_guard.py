@@ -151,6 +151,7 @@ MEMORY: dict[str, tuple[Callable[[shoal.MemoryObject], Any], Any]] = {
 # What every class has, and what the ABCs bring along.
 OF_PYTHON = {
     *("__abstractmethods__", "__class__", "__class_getitem__", "__doc__", "__init_subclass__", "__module__"),
+    *("__firstlineno__", "__static_attributes__", "__annotate__", "__annotations__"),
     *("__orig_bases__", "__slots__", "__subclasshook__", "_abc_impl", "_MutableMapping__marker"),
 }
 
