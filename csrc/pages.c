@@ -126,8 +126,8 @@ shoal_status pages_lock(shoal_arena *a, const waiting *w)
 
 /* ---- taking */
 
-/* OK, FULL_ARENA (none fits among the first `most` of each bin), CORRUPT. */
-static shoal_status find_free(shoal_arena *a, uint64_t count, int touched, uint64_t most, uint64_t *page)
+/* Without runs that have one of the flags `but`. OK, FULL_ARENA (none fits among the first `most` of each bin), CORRUPT. */
+static shoal_status find_free(shoal_arena *a, uint64_t count, int touched, uint32_t but, uint64_t most, uint64_t *page)
 {
     uint64_t frontier = frontier_of(a), state;
     for (uint32_t bin = bin_of(count); bin < PAGE_BINS; bin++) {
@@ -135,7 +135,7 @@ static shoal_status find_free(shoal_arena *a, uint64_t count, int touched, uint6
         for (uint64_t look = 0; at && look < most; look++) {
             if (at > frontier || !page_walk(a, at - 1, frontier, &state) || page_kind(state) != PAGE_FREE)
                 return corrupt(a, "page map: a bin holds a run that is not free");
-            if (page_length(state) >= count) {
+            if (page_length(state) >= count && !(page_flags(state) & but)) {
                 *page = at - 1;
                 return SHOAL_OK;
             }
@@ -189,27 +189,36 @@ static shoal_status extend(shoal_arena *a, uint64_t count)
 
 static shoal_status find(shoal_arena *a, uint64_t count, bool touched, uint64_t *page)
 {
-    shoal_status status = find_free(a, count, touched, BIN_LOOK, page);
+    shoal_status status = find_free(a, count, touched, 0, BIN_LOOK, page);
     if (status == SHOAL_FULL_ARENA && touched)
-        status = find_free(a, count, false, BIN_LOOK, page);
+        status = find_free(a, count, false, 0, BIN_LOOK, page);
     if (status != SHOAL_FULL_ARENA)
         return status;
     shoal_status why = extend(a, count);
     if (why == SHOAL_OK) {
-        status = find_free(a, count, false, BIN_LOOK, page);
+        status = find_free(a, count, false, 0, BIN_LOOK, page);
         if (status != SHOAL_FULL_ARENA)
             return status;
     } else if (why != SHOAL_FULL_ARENA && why != SHOAL_FULL_SYSTEM) {
         return why;
     }
     if (!touched)
-        status = find_free(a, count, true, BIN_LOOK, page);
+        status = find_free(a, count, true, 0, BIN_LOOK, page);
     if (status == SHOAL_FULL_ARENA) {
         status = rebuild(a, true);
-        if (status == SHOAL_OK && (status = find_free(a, count, false, UINT64_MAX, page)) == SHOAL_FULL_ARENA)
-            status = find_free(a, count, true, UINT64_MAX, page);
+        if (status == SHOAL_OK && (status = find_free(a, count, false, 0, UINT64_MAX, page)) == SHOAL_FULL_ARENA)
+            status = find_free(a, count, true, 0, UINT64_MAX, page);
     }
     return status == SHOAL_FULL_ARENA && why != SHOAL_OK ? why : status;
+}
+
+/* The file system is full: what this arena has not given back is still its own. */
+static shoal_status find_committed(shoal_arena *a, uint64_t count, uint64_t *page)
+{
+    shoal_status status = find_free(a, count, false, PAGE_HOLE, UINT64_MAX, page);
+    if (status == SHOAL_FULL_ARENA)
+        status = find_free(a, count, true, PAGE_HOLE, UINT64_MAX, page);
+    return status == SHOAL_FULL_ARENA ? SHOAL_FULL_SYSTEM : status;
 }
 
 shoal_status pages_take(shoal_arena *a, uint64_t count, uint32_t kind, uint32_t owner, uint64_t *page, waiting *w)
@@ -221,12 +230,14 @@ shoal_status pages_take(shoal_arena *a, uint64_t count, uint32_t kind, uint32_t 
     if (status != SHOAL_OK)
         return status;
     status = find(a, count, touched, page);
-    uint64_t p = *page, state;
-    if (status == SHOAL_OK) {
-        state = load_relaxed(&a->map[p].state);
-        if (page_flags(state) & PAGE_HOLE)
-            status = commit(a, page_at(a, p), count << PAGE_SHIFT);
+    if (status == SHOAL_OK && (page_flags(load_relaxed(&a->map[*page].state)) & PAGE_HOLE)) {
+        status = commit(a, page_at(a, *page), count << PAGE_SHIFT);
+        if (status == SHOAL_FULL_SYSTEM)
+            status = find_committed(a, count, page);
     }
+    uint64_t p = *page, state = 0;
+    if (status == SHOAL_OK)
+        state = load_relaxed(&a->map[p].state);
     if (status == SHOAL_OK && !bin_remove(a, p))
         status = corrupt(a, "page map: bin links out of bounds");
     if (status == SHOAL_OK) {

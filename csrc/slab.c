@@ -10,10 +10,11 @@ static uint64_t run_pages(const slab_class *sc, uint32_t size)
     uint64_t pages = size <= 512 ? 1 : ((uint64_t)size * 2 + PAGE_SIZE - 1) >> PAGE_SHIFT;
     while (((pages << PAGE_SHIFT) % size) * 8 > pages << PAGE_SHIFT)
         pages++;
-    /* The newest run is half unused on average: it is a few percent of its class at most. */
+    /* The newest run is half unused on average: it is a few percent of its class at most. A multiple of the shortest, and
+     * of large blocks no longer than that: what one shard gives back another can take without a remainder. */
     uint32_t times = sc->runs < 8 ? 1 : sc->runs < 96 ? 4 : 16;
-    uint64_t longer = pages * times;
-    return longer > 32 ? (pages > 32 ? pages : 32) : longer;
+    uint64_t most = 16 / pages;
+    return pages * (most == 0 ? 1 : times < most ? times : most);
 }
 
 static uint64_t run_blocks(uint64_t pages, uint32_t size) { return (pages << PAGE_SHIFT) / size; }
