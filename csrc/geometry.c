@@ -13,7 +13,7 @@ uint64_t arena_fingerprint(void)
         sizeof(arena_header), offsetof(arena_header, page_lock), offsetof(arena_header, namespace_lock), offsetof(arena_header, bins),
         sizeof(process_slot), offsetof(process_slot, pins), offsetof(process_slot, counters), PROCESS_MAX, PIN_RECORDS,
         offsetof(process_slot, pin_segments), PIN_SEGMENTS, PAGE_KINDS, COUNT_END,
-        sizeof(shard), offsetof(shard, classes), offsetof(shard, directory), CLASS_COUNT, SLAB_BLOCK_MAX,
+        sizeof(shard), offsetof(shard, undo), offsetof(shard, classes), offsetof(shard, nbuckets), offsetof(shard, directory), CLASS_COUNT, SLAB_BLOCK_MAX,
         sizeof(namespace_record), offsetof(namespace_record, name), NAMESPACE_MAX, SHOAL_NAME_MAX,
         sizeof(namespace_head), sizeof(page_entry), PAGE_BINS, sizeof(bucket), BUCKET_SLOTS, SEGMENT_BUCKETS, TAG_BITS, SEQ_SHIFT,
         REF_BITS, sizeof(block), (uint64_t)__BYTE_ORDER__,

@@ -6,6 +6,7 @@
 #include "pins.h"
 #include "process.h"
 #include "read.h"
+#include "undo.h"
 
 #define UNPIN_WAIT_NS ((int64_t)100 * 1000 * 1000)
 
@@ -76,6 +77,23 @@ static inline enum outcome read_block(shoal_arena *a, const request *r, uint64_t
     return FOUND;
 }
 
+/* What a dead owner had begun to overwrite, as it was before. */
+static enum outcome read_image(const request *r, uint64_t ref, block *b, shoal_meta *meta, bool *expired)
+{
+    entry e = entry_load(b);
+    uint64_t at = entry_value_at(&e, ref);
+    if (e.key_size != r->key.key_size || e.ns != r->key.ns)
+        return ABSENT;
+    if (at + e.value_size > UNDO_BYTES)
+        return DAMAGED;
+    if (entry_parent(b, e.flags) != r->key.parent || !racing_equal((uint8_t *)b + entry_key_at(e.flags), r->key.key, e.key_size))
+        return ABSENT;
+    copy_out(r, (uint8_t *)b + at, e.value_size);
+    entry_meta(b, &e, meta);
+    *expired = entry_expired(b, &e);
+    return FOUND;
+}
+
 /* One lock-free look. DAMAGED and ABSENT are believed only if nothing moved meanwhile. */
 static enum outcome look(shoal_arena *a, const request *r, shoal_meta *meta, bool *expired, bool abandoned)
 {
@@ -101,7 +119,8 @@ static enum outcome look(shoal_arena *a, const request *r, shoal_meta *meta, boo
                 continue;
             if (unlikely(in != head) && moved(head, before))
                 return CHANGED;
-            found = read_block(a, r, word, meta, expired);
+            block *image = unlikely(abandoned) ? undo_image(sh, word & REF_MASK) : NULL;
+            found = unlikely(image) ? read_image(r, word & REF_MASK, image, meta, expired) : read_block(a, r, word, meta, expired);
             if (found == ABSENT)
                 continue;
             if (unlikely(moved(head, before)))

@@ -28,6 +28,7 @@ C_LAYERS = (
     "pages",
     "pins",
     "entry",
+    "undo",
     "slab",
     "table",
     "lists",
