@@ -128,13 +128,15 @@ class SharedMemSTM(STMBase):
         given = {"id": id, "url": url.url if isinstance(url, Store) else url, "ttl": ttl}
         super().__init__(**{name: value for name, value in given.items() if value is not None}, **kwargs)
         parse_ttl(self.ttl)
-        store = url
-        if not isinstance(store, Store):
+        if isinstance(url, Store):
+            store = url
+        else:
             store = open_store(self.url) if self.url else _program_store()
-        self._settle(store.namespace(NAMESPACE) if store.namespace_name == "default" else store)
-
-    def _settle(self, store: Store) -> None:
-        for name, value in {"_store": store, "_root": store.memory(), "_places": {}}.items():
+        # A handle of this STM's own, whose end is the end of nothing else.
+        own = store.namespace(NAMESPACE if store.namespace_name == "default" else store.namespace_name)
+        if self.url and store is not url:
+            store.close()
+        for name, value in {"_store": own, "_root": own.memory(), "_places": {}}.items():
             object.__setattr__(self, name, value)
 
     @property
@@ -293,6 +295,11 @@ class SharedMemSTM(STMBase):
     def cleanup(self) -> None:
         """Remove the memory of all workflows, also those of other programs that share the store. Never called by itself."""
         self._root.clear()
+
+    def close(self) -> None:
+        """Let go of the store. It need not be called; the memory stays for all others who use it."""
+        self._places.clear()
+        self._store.close()
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> SharedMemSTM:
         return self  # a copy of a worker shares its memory
