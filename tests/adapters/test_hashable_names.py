@@ -58,8 +58,8 @@ def test_numbers_that_are_equal_are_one_key(one: float) -> None:
 
 def test_text_that_is_twice_in_a_key() -> None:
     """Pickle tells one object that is there twice from two equal ones; names do not."""
-    text = "".join(["a", "b"])
-    assert name_of((text, text)) == name_of(("ab", "".join(["a", "b"])))
+    text = str(1000)
+    assert name_of((text, text)) == name_of((text, str(1000)))
     for key in (uuid.UUID(int=5), Color.RED, complex(1, 2)):
         assert key_of(name_of((key, key))) == (key, key)
 

@@ -15,6 +15,7 @@ pytest.importorskip("omagent_core", reason="OmAgent is not installed (pip instal
 
 from omagent_core.memories.stms.stm_base import STMBase
 
+from shoal.adapters import omagent
 from shoal.adapters.omagent import SharedMemSTM, WorkflowInstanceProxy
 
 if TYPE_CHECKING:
@@ -28,6 +29,14 @@ def stm(backend: Backend) -> Iterator[SharedMemSTM]:
     made = SharedMemSTM(url=backend.open())
     yield made
     made.close()
+
+
+@pytest.fixture
+def own_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[shoal.Store]:
+    """The store of all STMs without a URL, for this test alone."""
+    with shoal.open(None, size="64MiB") as store:
+        monkeypatch.setattr(omagent, "_program", store)
+        yield store
 
 
 @pytest.fixture
@@ -333,7 +342,7 @@ def test_stms_of_one_store_share(backend: Backend) -> None:
     assert SharedMemSTM(url=backend.open("other"))["wf"] == {}
 
 
-def test_stms_without_a_url_share_within_the_program() -> None:
+def test_stms_without_a_url_share_within_the_program(own_store: shoal.Store) -> None:
     one, other = SharedMemSTM(), SharedMemSTM()
     one("shared")["key"] = 1
     assert other("shared")["key"] == 1

@@ -19,6 +19,8 @@ from omagent_core.utils.registry import registry
 from processes import Crew  # type: ignore[import-not-found]
 from pydantic import BaseModel
 
+import shoal
+from shoal.adapters import omagent
 from shoal.adapters.omagent import SharedMemSTM
 
 if TYPE_CHECKING:
@@ -50,10 +52,18 @@ def stm(crew: Crew) -> Iterator[SharedMemSTM]:
     made.close()
 
 
+@pytest.fixture
+def own_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[shoal.Store]:
+    """The store of all STMs without a URL, for this test alone."""
+    with shoal.open(None, size="64MiB") as store:
+        monkeypatch.setattr(omagent, "_program", store)
+        yield store
+
+
 # ---------------------------------------------------------------------- the container
 
 
-def test_registered_by_its_class() -> None:
+def test_registered_by_its_class(own_store: shoal.Store) -> None:
     container = Container()
     container.register_stm(SharedMemSTM)
     assert isinstance(container.stm, SharedMemSTM)
@@ -62,7 +72,7 @@ def test_registered_by_its_class() -> None:
     assert container.stm("wf").pop("registered") == 1
 
 
-def test_its_name_means_this_class() -> None:
+def test_its_name_means_this_class(own_store: shoal.Store) -> None:
     """Also after OmAgent has imported all of its own modules, as its clients do."""
     assert registry.get_component("SharedMemSTM") is SharedMemSTM is not Theirs
     container = Container()
@@ -79,14 +89,14 @@ def test_settings(crew: Crew) -> None:
     container.stm.close()
 
 
-def test_settings_that_another_component_left() -> None:
+def test_settings_that_another_component_left(own_store: shoal.Store) -> None:
     """OmAgent hands the same dict to one component after the other."""
     container = Container()
     container.register_stm(SharedMemSTM, config={"redis_stm_client": object()})
     assert container.stm["unknown"] == {}
 
 
-def test_lite_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lite_mode(own_store: shoal.Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMAGENT_MODE", "lite")
     container = Container()
     assert type(container.stm) is SharedMemSTM  # with nothing registered
@@ -95,7 +105,8 @@ def test_lite_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     assert container.stm(None).pop("lite") == 1
 
 
-def test_container_yaml(crew: Crew, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # OmAgent does not close the file
+def test_container_yaml(crew: Crew, own_store: shoal.Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMAGENT_MODE", "lite")  # else it asks for a Conductor server
     written = Container()
     written.register_stm(SharedMemSTM)
@@ -173,7 +184,7 @@ def pop_all(line: Any, stm: SharedMemSTM) -> list[int]:
 def test_one_gets_what_several_pop(crew: Crew, stm: SharedMemSTM) -> None:
     stm.update("wf", {number: number for number in range(200)})
     children = [crew.start(pop_all, stm) for _ in range(3)]
-    assert sorted(sum((child.result() for child in children), [])) == list(range(200))
+    assert sorted(number for child in children for number in child.result()) == list(range(200))
     assert stm["wf"] == {}
 
 
@@ -181,7 +192,7 @@ def forked_without_a_url(line: Any) -> None:
     SharedMemSTM()("wf")["child"] = 1
 
 
-def test_a_program_shares_with_what_it_forks(crew: Crew) -> None:
+def test_a_program_shares_with_what_it_forks(crew: Crew, own_store: shoal.Store) -> None:
     stm = SharedMemSTM()
     crew.start(forked_without_a_url).result()
     assert stm("wf").pop("child") == 1
@@ -201,7 +212,7 @@ def test_the_end_of_another_program_takes_nothing_along(crew: Crew, stm: SharedM
     assert stm["wf"] == {"ours": 0, "theirs": 1}
 
 
-def test_another_program_without_a_url_has_a_memory_of_its_own(crew: Crew) -> None:
+def test_another_program_without_a_url_has_a_memory_of_its_own(crew: Crew, own_store: shoal.Store) -> None:
     stm = SharedMemSTM()
     stm("wf")["ours"] = 0
     assert crew.run(PROGRAM, "") == "{}"

@@ -128,10 +128,7 @@ class SharedMemSTM(STMBase):
         given = {"id": id, "url": url.url if isinstance(url, Store) else url, "ttl": ttl}
         super().__init__(**{name: value for name, value in given.items() if value is not None}, **kwargs)
         parse_ttl(self.ttl)
-        if isinstance(url, Store):
-            store = url
-        else:
-            store = open_store(self.url) if self.url else _program_store()
+        store = url if isinstance(url, Store) else open_store(self.url) if self.url else _program_store()
         # A handle of this STM's own, whose end is the end of nothing else.
         own = store.namespace(NAMESPACE if store.namespace_name == "default" else store.namespace_name)
         if self.url and store is not url:
