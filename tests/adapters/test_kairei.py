@@ -106,7 +106,7 @@ ENDLESS.append(ENDLESS)
 )
 def test_what_is_no_json_is_refused(memory: Memory, value: Any) -> None:
     memory.set("key", "stays")
-    with pytest.raises(kairei.InvalidValue, match="^Invalid value: "):
+    with pytest.raises(kairei.InvalidValue, match=r"^Invalid value: "):
         memory.set("key", [value])
     assert memory.get("key") == "stays"
 
@@ -186,8 +186,12 @@ def test_a_read_only_store_denies_access(backend: Backend) -> None:
         pytest.skip("a memory:// store has one user, who may write")
     with SharedMemoryPlugin(url=backend.open()) as plugin:
         Memory(plugin).set("key", 1)
-        with pytest.raises(kairei.AccessDenied, match="^Access denied: "):
-            SharedMemoryPlugin(url=backend.open(flag="r"), namespace="new")
+        reading = backend.open(flag="r")
+        with SharedMemoryPlugin(url=reading) as reader:
+            assert Memory(reader).get("key") == 1
+            assert text_of(kairei.AccessDenied, Memory(reader).set, "key", 2).startswith("Access denied: ")
+        with pytest.raises(kairei.AccessDenied, match=r"^Access denied: "):
+            SharedMemoryPlugin(url=reading, namespace="new")
 
 
 def test_a_closed_store_is_a_storage_error(store: shoal.Store) -> None:
@@ -365,13 +369,15 @@ def test_merge_defaults() -> None:
 
 
 def test_the_first_settings_of_a_namespace_count(store: shoal.Store) -> None:
-    with SharedMemoryPlugin(max_keys=2, namespace="a", url=store) as first:
-        with SharedMemoryPlugin(max_keys=5, ttl_ms=7, namespace="a", url=store) as second:
-            assert second.config == first.config == SharedMemoryConfig(2, 3_600_000, "a")
-            for number in range(2):
-                Memory(second).set(str(number), number)
-            with pytest.raises(kairei.StorageError, match=r"\(2 keys\)"):
-                Memory(second).set("2", 2)
+    with (
+        SharedMemoryPlugin(max_keys=2, namespace="a", url=store) as first,
+        SharedMemoryPlugin(max_keys=5, ttl_ms=7, namespace="a", url=store) as second,
+    ):
+        assert second.config == first.config == SharedMemoryConfig(2, 3_600_000, "a")
+        for number in range(2):
+            Memory(second).set(str(number), number)
+        with pytest.raises(kairei.StorageError, match=r"\(2 keys\)"):
+            Memory(second).set("2", 2)
 
 
 def test_namespaces_are_apart(store: shoal.Store) -> None:

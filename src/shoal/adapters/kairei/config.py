@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 TYPE_CHECKING = False  # typing is slow to import; checkers know this name
 if TYPE_CHECKING:
@@ -68,6 +68,4 @@ class SharedMemoryConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as KAIREI's JSON has them."""
-        found = asdict(self)
-        found["ttl"] = found.pop("ttl_ms")
-        return found
+        return {"max_keys": self.max_keys, "ttl": self.ttl_ms, "namespace": self.namespace}
