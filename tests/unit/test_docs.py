@@ -131,10 +131,8 @@ def test_the_examples_of_adapters_do_what_they_say(name: str, tmp_path: Path) ->
     """In a process of their own, for frameworks keep what they are given as long as theirs lasts."""
     text = (ROOT / name).read_text(encoding="utf-8")
     need_what_it_imports(text)
-    arguments = [sys.executable, __file__, str(ROOT / name)]
-    with subprocess.Popen(
-        arguments, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as program:
+    arguments = [sys.executable, __file__, str(ROOT / name), str(tmp_path)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as program:
         printed, _ = program.communicate(timeout=100)
     assert program.returncode == 0, printed
     assert printed.splitlines()[-1] == f"kept {sum(line.count('# =>') for line in text.splitlines())}"
@@ -151,4 +149,5 @@ def test_what_does_something_else_is_found(line: str) -> None:
 
 
 if __name__ == "__main__":
+    os.chdir(sys.argv[2])
     print("kept", run(Path(sys.argv[1]).read_text(encoding="utf-8"), sys.argv[1]))
