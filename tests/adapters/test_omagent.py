@@ -152,6 +152,31 @@ def test_modify_writes_back_what_it_was_given(workflow: Any) -> None:
     assert caught.value.args == ("nothing",)
 
 
+class Meddler:
+    """A value that is read as "old", and whose first reader finds that somebody has written meanwhile."""
+
+    workflow: Any = None
+
+    def __reduce__(self) -> Any:
+        return meddle, ()
+
+
+def meddle() -> str:
+    workflow, Meddler.workflow = Meddler.workflow, None
+    if workflow is not None:
+        workflow["key"] = "newer"
+    return "old"
+
+
+def test_pop_takes_what_is_there_at_that_moment(workflow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meddle, "__module__", "shoal")  # of a module that can be imported by its name
+    monkeypatch.setattr(shoal, "meddle", meddle, raising=False)
+    workflow["key"] = Meddler()
+    monkeypatch.setattr(Meddler, "workflow", workflow)
+    assert workflow.pop("key") == "newer"
+    assert "key" not in workflow
+
+
 # ---------------------------------------------------------------------- the members of STMBase
 
 

@@ -188,6 +188,20 @@ def test_one_gets_what_several_pop(crew: Crew, stm: SharedMemSTM) -> None:
     assert stm["wf"] == {}
 
 
+def fill_inbox(line: Any, stm: SharedMemSTM, worker: int) -> None:
+    for number in range(300):
+        stm("wf").modify("inbox", lambda inbox, number=number: [*inbox, (worker, number)], [])
+
+
+def test_what_is_written_while_another_pops_is_not_lost(crew: Crew, stm: SharedMemSTM) -> None:
+    writers = [crew.start(fill_inbox, stm, worker) for worker in range(2)]
+    taken: list[tuple[int, int]] = []
+    while any(writer.process.is_alive() for writer in writers):
+        taken += stm("wf").pop("inbox", [])
+    taken += stm("wf").pop("inbox", [])
+    assert sorted(taken) == [(worker, number) for worker in range(2) for number in range(300)]
+
+
 def forked_without_a_url(line: Any) -> None:
     SharedMemSTM()("wf")["child"] = 1
 
