@@ -176,6 +176,7 @@ PYTHON_LAYERS = (
     {"memory", "scope", "snapshot", "store", "views"},
     {"_core", "backends", "arena", "arena_memory"},
     {"__init__", "_lazy"},
+    {"adapters"},
     {"bench"},
     {"cli", "__main__"},
 )
