@@ -28,7 +28,9 @@ def database(kind: str, store: Any) -> Any:
     return AgnosDb() if kind == "agno" else InMemoryDb(store)
 
 
-def session(name: str, user: str | None = None, component: str | None = None, kind: str = "agent", **fields: Any) -> Any:
+def session(
+    name: str, user: str | None = None, component: str | None = None, kind: str = "agent", **fields: Any
+) -> Any:
     return KINDS[kind](session_id=name, user_id=user, **{f"{kind}_id": component}, **fields)
 
 

@@ -243,8 +243,16 @@ def test_without_a_url_each_is_its_own() -> None:
     assert two.get_all_sessions() == []
     copied = deepcopy(one)  # as Agent.deep_copy does
     assert names(copied.get_all_sessions()) == ["s1"]
-    for storage in (copied, one, two):
-        storage.close()
+    one.close()
+    two.close()
+
+
+def test_a_copy_with_a_dict_has_its_own() -> None:
+    one = InMemoryStorage(storage_dict={})
+    one.upsert(session("agent", "s1"))
+    copied = deepcopy(one)
+    copied.delete_session("s1")
+    assert one.read("s1") is not None
 
 
 def test_by_url(backend: Backend) -> None:

@@ -33,11 +33,11 @@ class Culture:
         """Remove all of it."""
         self._culture.remove_all()
 
-    def delete_cultural_knowledge(self, id: str) -> None:  # noqa: A002 - as Agno has it
+    def delete_cultural_knowledge(self, id: str) -> None:
         """Remove this, if it is there."""
         self._culture.remove(id)
 
-    def get_cultural_knowledge(self, id: str, deserialize: bool | None = True) -> Any:  # noqa: A002 - as Agno has it
+    def get_cultural_knowledge(self, id: str, deserialize: bool | None = True) -> Any:
         """What is known under this id, or None."""
         row = self._culture.get(id)
         return _revived(row) if deserialize and row is not None else row

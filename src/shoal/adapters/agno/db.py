@@ -41,9 +41,11 @@ _TABLES: dict[str, tuple[str, ...]] = {
 _FIRST_VERSION = "2.0.0"
 
 
-class InMemoryDb(  # type: ignore[misc]  # Agno's classes are Any where it is not installed
-    Sessions, Memories, Metrics, Knowledge, Evals, Culture, Traces, Learnings, BaseDb
-):
+class _Kinds(Sessions, Memories, Metrics, Knowledge, Evals, Culture, Traces, Learnings):
+    """The methods of all kinds of things."""
+
+
+class InMemoryDb(_Kinds, BaseDb):  # type: ignore[misc]  # Agno's classes are Any where it is not installed
     """Agno's database of sessions, memories and all else, shared by all processes that have it.
 
     What is read is a copy. Writers in different processes do not undo each other's work, also in one and the same session:
@@ -55,7 +57,7 @@ class InMemoryDb(  # type: ignore[misc]  # Agno's classes are Any where it is no
         id: The id of the database; None: a new one.
     """
 
-    def __init__(self, url: str | Store | None = None, *, id: str | None = None) -> None:  # noqa: A002 - as Agno has it
+    def __init__(self, url: str | Store | None = None, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._store = open_store(url)
         self._owns_store = self._store is not url
@@ -102,7 +104,7 @@ class InMemoryDb(  # type: ignore[misc]  # Agno's classes are Any where it is no
         self._tables["versions"].put(table_name, {"version": version})
 
 
-def _rebuild(cls: type[InMemoryDb], store: Store, url: str | None, id: str) -> InMemoryDb:  # noqa: A002 - as above
+def _rebuild(cls: type[InMemoryDb], store: Store, url: str | None, id: str) -> InMemoryDb:
     db = cls(store, id=id)
     db._owns_store = True  # it came along, and nobody else here has it
     db._url = url

@@ -23,11 +23,11 @@ class Knowledge:
 
     _knowledge: Table
 
-    def delete_knowledge_content(self, id: str, user_id: str | None = None) -> None:  # noqa: A002 - as Agno has it
+    def delete_knowledge_content(self, id: str, user_id: str | None = None) -> None:
         """Remove the row, if it is there and this user's own (None: anybody's)."""
         self._knowledge.remove(id, lambda row: user_id is None or row.get("user_id") == user_id)
 
-    def get_knowledge_content(self, id: str, user_id: str | None = None) -> Any:  # noqa: A002 - as Agno has it
+    def get_knowledge_content(self, id: str, user_id: str | None = None) -> Any:
         """The row, or None if there is none that this user sees."""
         row = self._knowledge.get(id)
         return None if row is None or not _visible(row, user_id) else KnowledgeRow.model_validate(row)

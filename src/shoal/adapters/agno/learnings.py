@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .listing import page_of, sorted_by
 
@@ -47,7 +47,7 @@ class Learnings:
 
     def upsert_learning(
         self,
-        id: str,  # noqa: A002 - as Agno has it
+        id: str,
         learning_type: str,
         content: Row,
         user_id: str | None = None,
@@ -79,12 +79,12 @@ class Learnings:
         changed = {"content": content, "metadata": metadata, "updated_at": now}
         self._learnings.change(id, lambda row: {**(row or new), **changed})
 
-    def update_learning(self, id: str, content: Row, metadata: Row | None = None) -> bool:  # noqa: A002 - as above
+    def update_learning(self, id: str, content: Row, metadata: Row | None = None) -> bool:
         """Replace content and metadata of a learning that is there; whether it is."""
         changed = {"content": content, "metadata": metadata, "updated_at": int(time.time())}
         return self._learnings.change(id, lambda row: None if row is None else {**row, **changed}) is not None
 
-    def delete_learning(self, id: str) -> bool:  # noqa: A002 - as above
+    def delete_learning(self, id: str) -> bool:
         """Remove the learning; whether it was there."""
         return self._learnings.remove(id) is not None
 
@@ -95,7 +95,7 @@ class Learnings:
             self._learnings.remove(entry.id, lambda row: row.get("user_id") == user_id) is not None for entry in entries
         )
 
-    def get_learning_by_id(self, id: str) -> Row | None:  # noqa: A002 - as above
+    def get_learning_by_id(self, id: str) -> Row | None:
         """The learning, or None."""
         return self._learnings.get(id)
 

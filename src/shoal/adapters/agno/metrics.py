@@ -6,7 +6,7 @@ import inspect
 import time
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agno.db.base import BaseDb
 

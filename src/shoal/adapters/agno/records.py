@@ -78,12 +78,12 @@ class Table:
 
     # ------------------------------------------------------------------ reading
 
-    def get(self, id: Any) -> Row | None:  # noqa: A002 - as Agno has it
+    def get(self, id: Any) -> Row | None:
         """The row, or None."""
         entry = self._entries.get(key_of(id))
         return None if entry is None else entry[1]
 
-    def entry(self, id: Any) -> Entry | None:  # noqa: A002 - as above
+    def entry(self, id: Any) -> Entry | None:
         """The row with its number, or None."""
         entry = self._entries.get(key_of(id))
         return None if entry is None else Entry(entry[0], id, entry[1])
@@ -117,11 +117,11 @@ class Table:
 
     # ------------------------------------------------------------------ writing
 
-    def put(self, id: Any, row: Row) -> Row:  # noqa: A002 - as above
+    def put(self, id: Any, row: Row) -> Row:
         """Write the row, whatever was there; one that was there keeps its number."""
         return self.change(id, lambda _: row) or row
 
-    def change(self, id: Any, fn: Callable[[Row | None], Row | None]) -> Row | None:  # noqa: A002 - as above
+    def change(self, id: Any, fn: Callable[[Row | None], Row | None]) -> Row | None:
         """Replace the row (None: there is none) by `fn(row)`, atomically; None from `fn` leaves it as it is.
 
         `fn` is called again when somebody else was quicker. The result is what it returned last.
@@ -144,7 +144,7 @@ class Table:
         self._settle(key, touched)
         return new
 
-    def remove(self, id: Any, condition: Callable[[Row], bool] | None = None) -> Entry | None:  # noqa: A002
+    def remove(self, id: Any, condition: Callable[[Row], bool] | None = None) -> Entry | None:
         """Remove the row if the condition holds; what it was, with its number. Of several callers one gets it."""
         return self._remove(key_of(id), condition)
 

@@ -132,6 +132,8 @@ class Runs:
                 self._runs.put(_id_of(session, run), _row_of(session, run))
         for run_id in set(known) - ids:
             self._runs.remove(_id_of(session, {"run_id": run_id}))
+        if self._session_of({"session_id": session.id, "session": session.number}) is None:
+            self._forget_runs(session)  # it went meanwhile; who removed it may not have seen these
 
     def _session_of(self, row: Row) -> Entry | None:
         entry = self._sessions.entry(row["session_id"])

@@ -27,7 +27,8 @@ RUNS_APART = "include_runs" in inspect.signature(AgentSession.to_dict).parameter
 
 
 def _kind(session_type: Any) -> str | None:
-    return session_type.value if isinstance(session_type, SessionType) else session_type
+    kind: str | None = session_type.value if isinstance(session_type, SessionType) else session_type
+    return kind
 
 
 def _revived(session_type: Any, row: Row) -> Any:

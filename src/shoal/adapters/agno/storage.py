@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import MutableMapping
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from .records import Row, Table, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
     from shoal import Store
 
@@ -123,6 +124,13 @@ class InMemoryStorage(Storage):  # type: ignore[misc]  # Agno's classes are Any 
             self.storage.close()
         if self._store is not None:
             self._store.close()
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        # A copy of an agent works on the same sessions where they are shared; a mapping of the caller's is copied with it.
+        copied = copy(self)
+        if self._keeps_objects:
+            copied.storage = deepcopy(self.storage, memo)
+        return copied
 
     def create(self) -> None:
         """There is nothing to create."""

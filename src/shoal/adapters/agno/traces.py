@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["Traces"]
 
 _CONTEXT = ("run_id", "session_id", "user_id", "agent_id", "team_id", "workflow_id")
-_GROUPS = {"session": "session_id", "agent": "agent_id", "team": "team_id", "workflow": "workflow_id", "endpoint": "name"}
+_GROUPS = {
+    "session": "session_id",
+    "agent": "agent_id",
+    "team": "team_id",
+    "workflow": "workflow_id",
+    "endpoint": "name",
+}
 
 
 def _moment(value: Any) -> datetime:
