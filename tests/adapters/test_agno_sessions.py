@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -272,6 +273,66 @@ def test_the_last_runs_that_count(db: Any) -> None:
     assert run_ids(db.get_session("s1", runs_limit=9)) == ["r0", "r1", "r2", "r3"]
     assert run_ids(db.get_session("s1")) == ["r0", "r1", "r2", "r3", "member"]
     assert db.get_sessions(include_runs=False)[0].runs in (None, [])
+
+
+# ---------------------------------------------------------------------- side by side
+
+
+def act(db: Any, dice: random.Random) -> Any:
+    """Do something, as the dice say; what came of it."""
+    name, user = f"s{dice.randrange(8)}", dice.choice([None, "ada", "bob"])
+    action = dice.randrange(8 if RUNS_APART else 6)
+    if action <= 1:
+        data = dice.choice([None, {}, {"n": dice.random(), "session_name": dice.choice(["A", "b"])}])
+        given = session(name, user, "a", session_data=data, created_at=dice.randrange(5))
+        if dice.random() < 0.5 or not RUNS_APART:  # where they come with the session, ours keeps what others added
+            given.runs = [run(f"r {name}", created_at=1)]
+        return db.upsert_session(given, deserialize=False)
+    if action == 2:
+        return db.delete_session(name, user_id=user)
+    if action == 3:
+        return db.rename_session(name, SessionType.AGENT, f"name {dice.randrange(3)}", user_id=user, deserialize=False)
+    if action == 4:
+        return db.get_session(name, SessionType.AGENT, user_id=user, deserialize=False)
+    if action == 5:
+        return db.get_sessions(
+            SessionType.AGENT,
+            user_id=user,
+            session_name=dice.choice([None, "a"]),
+            start_timestamp=dice.choice([None, 2]),
+            sort_by=dice.choice([None, "created_at", "session_id"]),
+            sort_order=dice.choice([None, "asc"]),
+            limit=dice.choice([None, 3]),
+            page=dice.choice([None, 2]),
+            deserialize=False,
+        )
+    if action == 6:
+        which = f"r{dice.randrange(12)} {name}"
+        return db.upsert_run({"run_id": which, "agent_id": "a", "n": dice.random()}, name, run_index=dice.randrange(9))
+    dice_limit = dice.choice([None, 2])
+    return (
+        db.get_runs(user_id=user, limit=dice_limit, deserialize=False),
+        db.delete_run(f"r{dice.randrange(12)} {name}"),
+        db.get_session(name, runs_limit=2, deserialize=False),
+    )
+
+
+def plain(value: Any) -> Any:
+    """Without what depends on the clock, or says only that there is nothing."""
+    if isinstance(value, dict):
+        return {
+            key: plain(one) for key, one in value.items() if key != "updated_at" and not (key == "runs" and not one)
+        }
+    return [plain(one) for one in value] if isinstance(value, (list, tuple)) else value
+
+
+@needs_users
+@pytest.mark.parametrize("seed", range(4))
+def test_ours_does_what_agnos_does(seed: int, ours: Any) -> None:
+    agnos = database("agno", None)
+    mine, theirs = random.Random(seed), random.Random(seed)
+    for number in range(150):
+        assert plain(act(ours, mine)) == plain(act(agnos, theirs)), f"action {number}"
 
 
 # ---------------------------------------------------------------------- what others did meanwhile

@@ -29,8 +29,7 @@ Row: TypeAlias = dict[str, Any]
 
 __all__ = ["Entry", "Row", "Table", "key_of", "open_store"]
 
-# A row that is removed on a condition becomes None, and then expires: the store compares before it writes, not before it
-# removes.
+# A row that is removed becomes None, and then expires: the store compares before it writes, not before it removes.
 _GRAVE = 0.001
 
 
@@ -137,7 +136,7 @@ class Table:
                 number = int(self._memory.incr("number"))
             before, after = self._places(old), self._places(new)
             for place in after - before:
-                self._at(place).set(escape(key), True)
+                self._at(place).set(escape(key), True, ttl=None)
             touched |= before ^ after
             if self._entries.compare_and_set(key, [number, new], version, ttl=None):
                 break
@@ -192,12 +191,13 @@ class Table:
             index = self._at(place)
             while True:
                 belongs = self._belongs(key, place)
-                if belongs == index.is_exist(name):
+                if belongs == (index.get(name) is True):
                     break
                 if belongs:
-                    index.set(name, True)
+                    index.set(name, True, ttl=None)
                 else:
-                    index.delete(name)
+                    # An object goes with the last of its fields that expires, but stays when that is deleted.
+                    index.set(name, False, ttl=_GRAVE)
 
     def _belongs(self, key: str, place: Place) -> bool:
         entry = self._entries.get(key)

@@ -58,6 +58,10 @@ def _row(session: Any) -> Row:
     return row
 
 
+def _first(value: Any, otherwise: Any) -> Any:
+    return otherwise if value is None else value
+
+
 def _read(session: Any, entry: Entry, runs: list[Row]) -> Any:
     """The session, which knows from now on what it was read as."""
     if session is not None:
@@ -203,13 +207,13 @@ class Sessions(Runs):
         def stored(row: Row | None) -> Row | None:
             now = int(time.time())
             if row is None:
-                created = mine.get("created_at") or now
+                created = _first(mine.get("created_at"), now)
                 return {**mine, "created_at": created, "updated_at": created}
             if row.get("user_id") is not None and row["user_id"] != mine.get("user_id"):
                 return None
             new = mine if base is None else merged(base[0], mine, row)
             updated = mine.get("updated_at") if preserve_updated_at else None
-            return {**new, "created_at": new.get("created_at") or row["created_at"], "updated_at": updated or now}
+            return {**new, "created_at": _first(new.get("created_at"), row["created_at"]), "updated_at": updated or now}
 
         row = self._sessions.change(session.session_id, stored)
         entry = self._sessions.entry(session.session_id)
@@ -220,7 +224,7 @@ class Sessions(Runs):
             self._store_runs(entry, runs, base[1] if base else frozenset())
         remember(session, entry.number, mine, [run.get("run_id") for run in runs])
         if not deserialize:
-            return {**row, "runs": runs or None}
+            return {**row, "runs": runs if RUNS_APART else runs or None}
         result = _revived(None, deepcopy(row))
         result.runs = session.runs
         remember(result, entry.number, row, [run.get("run_id") for run in runs])
