@@ -206,3 +206,30 @@ def test_each_row_is_removed_by_one() -> None:
         removed = [number for numbers in at_once(crew, remove, store, 300) for number in numbers]
         assert sorted(removed) == list(range(300))
         table.close()
+
+
+def move(line: Any, store: shoal.Store) -> None:
+    """Write rows, and hand them from user to user, until killed."""
+    table = Table(store, "things", ("user",))
+    number = 0
+    while True:
+        table.put(number, {"user": f"u{number % 5}"})
+        table.put(number // 2, {"user": f"u{number % 3}"})
+        table.remove(number // 3)
+        number += 1
+        if number == 20:
+            line.send("at it")
+
+
+def test_lookups_miss_nothing_after_a_kill() -> None:
+    with crew_of_processes() as crew, shoal.open(crew.name(), size="16MiB") as store:
+        table = Table(store, "things", ("user",))
+        for _ in range(5):
+            children = [crew.start(move, store) for _ in range(2)]
+            for child in children:
+                assert child.recv() == "at it"
+            for child in children:
+                child.kill()
+            for user in (f"u{number}" for number in range(5)):
+                assert ids(table, user=user) == [entry.id for entry in table.entries() if entry.row["user"] == user]
+        table.close()

@@ -81,7 +81,8 @@ class InMemoryDb(_Kinds, BaseDb):  # type: ignore[misc]  # Agno's classes are An
 
     def to_dict(self) -> dict[str, Any]:
         """What `from_dict` needs to reach the same store, if it has a name."""
-        return {**super().to_dict(), "url": self._url}
+        common = getattr(super(), "to_dict", dict)  # early versions 2 have none
+        return {**common(), "id": self.id, "url": self._url}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:

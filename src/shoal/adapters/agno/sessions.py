@@ -42,6 +42,8 @@ def _revived(session_type: Any, row: Row) -> Any:
         kind = next((owner.removesuffix("_id") for owner in _OWNERS if row.get(owner)), "agent")
     if kind not in _CLASSES:
         raise ValueError(f"Invalid session type: {session_type}")
+    if row.get("runs") is None:  # some versions take None for runs, some do not
+        row = {key: value for key, value in row.items() if key != "runs"}
     return _CLASSES[kind].from_dict(row)
 
 
