@@ -275,6 +275,27 @@ def test_the_last_runs_that_count(db: Any) -> None:
     assert db.get_sessions(include_runs=False)[0].runs in (None, [])
 
 
+@needs_runs
+def test_what_others_do_to_runs_is_seen(ours: Any, store: shoal.Store) -> None:
+    """Also where run objects are kept from one read to the next."""
+    others = database("ours", store)
+    ours.upsert_session(session("s1", "ada", "a"))
+    for number in range(3):
+        ours.upsert_run(run(f"r{number}", content="before"), "s1")
+    before = ours.get_session("s1").runs
+    others.upsert_run(run("r1", content="after"), "s1")
+    others.delete_run("r0")
+    others.upsert_run(run("r3", content="new"), "s1")
+    after = ours.get_session("s1").runs
+    assert [(one.run_id, one.content) for one in after] == [("r1", "after"), ("r2", "before"), ("r3", "new")]
+    assert [one.content for one in before] == ["before"] * 3
+    assert [one.run_id for one in ours.get_session("s1", runs_limit=1).runs] == ["r3"]
+    others.delete_session("s1")
+    others.upsert_session(session("s1", "ada", "a"))
+    assert not ours.get_session("s1").runs
+    others.close()
+
+
 # ---------------------------------------------------------------------- side by side
 
 

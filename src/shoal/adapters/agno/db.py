@@ -8,6 +8,7 @@ from agno.db.base import BaseDb
 
 from .culture import Culture
 from .evals import Evals
+from .history import History
 from .knowledge import Knowledge
 from .learnings import Learnings
 from .memories import Memories
@@ -65,6 +66,7 @@ class InMemoryDb(_Kinds, BaseDb):  # type: ignore[misc]  # Agno's classes are An
         self._tables = {name: Table(self._store, name, indexed) for name, indexed in _TABLES.items()}
         for name, table in self._tables.items():
             setattr(self, f"_{name}", table)
+        self._history = History(self._tables["runs"])
 
     def close(self) -> None:
         """Let go of the store, unless it was given as one."""

@@ -12,6 +12,7 @@ afterwards, and puts it back if it belongs there by then (`Table._settle`).
 from __future__ import annotations
 
 from ast import literal_eval
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import shoal
@@ -113,6 +114,19 @@ class Table:
 
     def _keys_at(self, field: str, value: Any) -> list[str]:
         return [split(name)[0] for name in self._at((field, value)).get_field_names()]
+
+    def versions(self, field: str, value: Any) -> list[tuple[str, int]]:
+        """The keys of the rows that may have this value in an indexed field, each with the version of its last write."""
+        found = []
+        for key in self._keys_at(field, value):
+            with suppress(KeyNotFound):
+                found.append((key, self._entries.metadata(key).version))
+        return found
+
+    def versioned(self, key: str) -> tuple[Entry, int] | None:
+        """The row of a key that `versions` gave, with its version; None if it is gone."""
+        (number, row), version = self._versioned(key)
+        return None if row is None else (Entry(number, _id_of(key), row), version)
 
     # ------------------------------------------------------------------ writing
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agno.db.base import SessionType
 from agno.session import AgentSession, TeamSession, WorkflowSession
 
+from .history import History
 from .listing import page_of, sorted_by
 from .merge import merged, remember, remembered
 from .runs import Runs
@@ -75,6 +76,7 @@ class Sessions(Runs):
     """The methods of `BaseDb` about sessions."""
 
     _sessions: Table
+    _history: History
 
     def delete_session(self, session_id: str, user_id: str | None = None) -> bool:
         """Remove the session, and its runs, if it is there and this user's (None: anybody's); whether it was."""
@@ -101,6 +103,16 @@ class Sessions(Runs):
         entry = self._sessions.entry(session_id)
         if entry is None or (user_id is not None and entry.row.get("user_id") != user_id):
             return None
+        if (
+            deserialize
+            and History.possible
+            and entry.row["session_type"] == (_kind(session_type) or "agent") == "agent"
+        ):
+            shared = self._history.objects(entry, runs_limit)
+            session = _revived(session_type, deepcopy(entry.row))
+            session.runs = shared or None
+            remember(session, entry.number, entry.row, [run.run_id for run in shared])
+            return session
         runs = self._runs_of(entry)
         if runs_limit is not None:
             from agno.db.utils import filter_context_runs
