@@ -120,7 +120,7 @@ class SharedMemSTM(STMBase):
 
     def __init__(
         self,
-        id: str | None = None,  # noqa: A002 - OmAgent's name for it
+        id: str | None = None,
         url: str | Store | None = None,
         ttl: float | None = None,
         **kwargs: Any,
