@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "os.h"
 #include "pins.h"
 #include "process.h"
 #include "room.h"
@@ -358,7 +359,8 @@ shoal_status shoal_verify(shoal_arena *a, void (*report)(void *context, int seve
     v.frontier = load_acquire(&a->header->frontier);
     if (status == SHOAL_OK && v.frontier > a->pages)
         status = corrupt(a, "page map: frontier past the arena's pages");
-    if (status == SHOAL_OK && !(v.state = calloc((v.frontier << (PAGE_SHIFT - REF_SHIFT)) + 1, 1)))
+    uint64_t states = (v.frontier << (PAGE_SHIFT - REF_SHIFT)) + 1;
+    if (status == SHOAL_OK && !(v.state = os_zeros(states)))
         status = SHOAL_NO_MEMORY;
     if (status == SHOAL_OK) {
         verify_pages(&v);
@@ -377,6 +379,6 @@ shoal_status shoal_verify(shoal_arena *a, void (*report)(void *context, int seve
         pages_unlock(a);
     while (locked > 0)
         shard_unlock(a, --locked);
-    free(v.state);
+    os_zeros_free(v.state, states);
     return status;
 }
