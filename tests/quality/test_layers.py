@@ -177,6 +177,7 @@ PYTHON_LAYERS = (
     {"_core", "backends", "arena", "arena_memory"},
     {"__init__", "_lazy"},
     {"bench"},
+    {"adapters"},
     {"cli", "__main__"},
 )
 
