@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ["README.md", "docs/memory.md"]
+DOCUMENTS = ["README.md", "docs/adapters/flink_agents.md", "docs/adapters/memswarm.md", "docs/memory.md"]
 
 
 def program(text: str) -> str:
@@ -89,7 +89,7 @@ def check(value: object, text: str, line: int) -> None:
 
 def run(text: str, name: str) -> int:
     """Run a document; how many promises it kept."""
-    source = re.sub(r'"swarm"', f'"docs-{os.getpid()}"', program(text))
+    source = re.sub(r'"(shm://|)swarm"', rf'"\1docs-{os.getpid()}"', program(text))
     promised = promises(source)
     checks = Checks(promised)
     tree = checks.visit(ast.parse(source, name))

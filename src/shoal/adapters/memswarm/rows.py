@@ -1,18 +1,20 @@
 """`Rows`: what agents have written to contexts, found by context, agent or group without looking at the rest.
 
-A row is one entry, at ``c/CONTEXT/STAMP``; two empty entries lead to it, ``a/AGENT/CONTEXT/STAMP`` and
-``g/GROUP/CONTEXT/STAMP``. The names in these are quoted, so that none is the beginning of another's key. What leads to a row
-is written before it and removed after it: a row that is there is always found.
+They lie in a memory, where listing an object costs its fields and no others. A row is the field STAMP of the object
+``c=CONTEXT``; empty fields of ``a=AGENT`` and ``g=GROUP``, at ``=CONTEXT.STAMP``, lead to it. What leads to a row is
+written before it and removed after it: a row that is there is always found.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import UTC, datetime
 from threading import Lock
 from time import time_ns
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+
+from ...memory.path import escape, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,6 +26,7 @@ __all__ = ["DEFAULT_CONTEXT", "Rows"]
 
 DEFAULT_CONTEXT = "default"
 
+_STAMP = re.compile(r"\d{20}-[0-9a-f]{12}")
 _last = 0
 _lock = Lock()
 
@@ -37,78 +40,89 @@ def _stamp() -> str:
 
 
 class Rows:
-    """Rows in a store of their own.
+    """Rows in the memory of a store.
 
     Args:
         store: A namespace that holds nothing else.
     """
 
-    __slots__ = ("_store",)
+    __slots__ = ("_memory", "_store")
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._memory = store.memory()
 
     def write(self, value: Any, metadata: Mapping[str, Any] | None, context_id: str | None) -> str:
         """Append a row; its key."""
         context = DEFAULT_CONTEXT if context_id is None else context_id
         about = {"agent_id": None, "group_id": None, "timestamp": datetime.now(UTC).isoformat(), **(metadata or {})}
-        place = f"{_quote(context)}/{_stamp()}"
+        stamp = _stamp()
+        place = _context(context)
         for index in _indexes(about):
-            self._store.set(f"{index}{place}", None)
-        self._store.set(f"c/{place}", {"value": value, "metadata": about})
-        return _key(place, context)
+            self._memory.set(f"{index}.{_name('', context)}.{stamp}", None)
+        self._memory.set(f"{place}.{stamp}", {"value": value, "metadata": about})
+        return f"{context}:{stamp}"
 
     def find(self, agent_id: str | None, group_id: str | None, context_id: str | None) -> dict[str, Row]:
         """The rows that match, sorted by their keys."""
-        context = "" if context_id is None else f"{_quote(context_id)}/"
         if agent_id is None and group_id is None:
-            starts = [f"c/{context}"] if context else []
+            found = set() if context_id is None else set(self._stamps(_context(context_id), context_id))
         else:
-            starts = list(_indexes({"agent_id": agent_id, "group_id": group_id}))
-            starts = [f"{start}{context}" for start in starts]
-        places = {place for start in starts for place in self._places(start)}
-        found = self._store.get_many(f"c/{place}" for place in places)
-        rows = {_key(key[2:]): row for key, row in found.items()}
+            indexes = _indexes({"agent_id": agent_id, "group_id": group_id})
+            found = {each for index in indexes for each in self._indexed(index, context_id)}
+        rows = {}
+        for context, stamp in found:
+            row = self._memory.get(f"{_context(context)}.{stamp}")
+            if row is not None:  # else it was removed meanwhile
+                rows[f"{context}:{stamp}"] = row
         return dict(sorted(rows.items()))
 
-    def _places(self, start: str) -> Iterator[str]:
-        for key in self._store.scan(f"{start}*"):  # what is quoted has no characters of globs
-            yield "/".join(key.split("/")[-2:])
+    def _indexed(self, index: str, context_id: str | None) -> Iterator[tuple[str, str]]:
+        """Contexts and stamps of the rows that an index leads to."""
+        contexts = [split(name)[0][1:] for name in self._names(index)] if context_id is None else [context_id]
+        for context in contexts:
+            yield from self._stamps(f"{index}.{_name('', context)}", context)
+
+    def _stamps(self, place: str, context: str) -> Iterator[tuple[str, str]]:
+        for stamp in self._names(place):
+            yield context, stamp
+
+    def _names(self, place: str) -> list[str]:
+        found = self._memory.get(place)
+        return [] if found is None else list(found.get_field_names())
 
     def delete(self, key: str) -> None:
         """Remove a row, if there is one."""
         context, separator, stamp = key.rpartition(":")
-        if not separator:
+        if not separator or not _STAMP.fullmatch(stamp):
             return
-        place = f"{_quote(context)}/{stamp}"
-        row = self._store.pop(f"c/{place}", None)
-        if row is not None:
-            self._store.delete_many(f"{index}{place}" for index in _indexes(row["metadata"]))
+        row = self._memory.get(f"{_context(context)}.{stamp}")
+        if row is not None and self._memory.delete(f"{_context(context)}.{stamp}"):
+            for index in _indexes(row["metadata"]):
+                self._memory.delete(f"{index}.{_name('', context)}.{stamp}")
 
     def clear(self) -> None:
         """Remove all rows."""
-        self._store.clear()
+        self._memory.clear()
 
     def close(self) -> None:
         """Let go of the store."""
         self._store.close()
 
 
-def _quote(name: str) -> str:
+def _name(letter: str, name: str) -> str:
+    """The name of an object, as a path; it is never empty."""
     if not isinstance(name, str):
         raise TypeError(f"the name of an agent, a group or a context is a str, not {type(name).__name__}")
-    return quote(name, safe="")
+    return escape(f"{letter}={name}")
+
+
+def _context(context: str) -> str:
+    return _name("c", context)
 
 
 def _indexes(about: Mapping[str, Any]) -> Iterator[str]:
-    """What the keys that lead to a row begin with."""
+    """The objects of what leads to a row."""
     for letter, name in (("a", about["agent_id"]), ("g", about["group_id"])):
         if name is not None:
-            yield f"{letter}/{_quote(name)}/"
-
-
-def _key(place: str, context: str | None = None) -> str:
-    from urllib.parse import unquote
-
-    quoted, _, stamp = place.partition("/")
-    return f"{unquote(quoted) if context is None else context}:{stamp}"
+            yield _name(letter, name)
