@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 import uuid
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from shoal.adapters.flink_agents import (
     MemoryRef,
     MemoryType,
     RunnerContext,
+    install,
 )
 from shoal.adapters.flink_agents.standalone import MemoryRef as OwnRef
 from shoal.adapters.flink_agents.standalone import MemoryType as OwnType
@@ -252,6 +254,7 @@ def test_any_value_as_an_option(place: Any) -> None:
 def test_a_dict_holds_everything() -> None:
     given: dict[str, Any] = {}
     mem = LocalMemoryObject(SHORT_TERM, given)
+    assert list(given) == [LocalMemoryObject.ROOT_KEY]
     mem.set("a.b", [1])
     user = mem.new_object("user")
     assert given["a.b"] is mem.get("a.b")
@@ -388,3 +391,10 @@ def test_the_rest_of_a_context() -> None:
         coroutine.send(None)
     assert stopped.value.value == (3, 1)
     ctx.close()
+
+
+def test_its_runner_needs_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "flink_agents", None)  # as if not installed
+    monkeypatch.delitem(sys.modules, "flink_agents.runtime.local_runner", raising=False)
+    with pytest.raises(ImportError, match=r'pip install "shoal\[flink-agents\]"'):
+        install("memory://")
