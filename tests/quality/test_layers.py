@@ -179,6 +179,7 @@ PYTHON_LAYERS = (
     {"__init__", "_lazy"},
     {"adapters"},
     {"bench"},
+    {"adapters"},
     {"cli", "__main__"},
 )
 

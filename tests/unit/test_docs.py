@@ -93,7 +93,7 @@ def check(value: object, text: str, line: int) -> None:
 
 def run(text: str, name: str) -> int:
     """Run a document; how many promises it kept."""
-    source = re.sub(r'"swarm"', f'"docs-{os.getpid()}"', program(text))
+    source = re.sub(r'"(shm://|)swarm"', rf'"\1docs-{os.getpid()}"', program(text))
     promised = promises(source)
     checks = Checks(promised)
     tree = checks.visit(ast.parse(source, name))

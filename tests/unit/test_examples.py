@@ -117,6 +117,18 @@ def test_omagent_worker() -> None:
     ]
 
 
+def test_flink_agents_runs() -> None:
+    printed = run_example("flink_agents_runs")
+    assert "stars: {'desk': [2, 3, 4], 'lamp': [1, 4, 5]}" in printed
+    assert printed.splitlines()[-1].startswith("checked:")
+
+
+def test_memswarm_agents() -> None:
+    printed = run_example("memswarm_agents")
+    assert "most like the question: ada/doc0 (1.00)" in printed
+    assert printed.splitlines()[-1].startswith("checked:")
+
+
 @pytest.mark.parametrize("name", ["agent_pipeline", "customer_memory", "quickstart"])
 def test_as_modules(name: str) -> None:
     """As `python -m`, which is how those without the source run them; children are spawned then as well."""

@@ -1,0 +1,94 @@
+"""`install`: the package's own local runner, with the memory of its contexts in a Shoal store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import shoal
+
+from .context import SharedMemories
+from .ttl import StateTtl
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+__all__ = ["install", "uninstall"]
+
+_RUNNER = "flink_agents.runtime.local_runner"
+
+
+def install(
+    store: shoal.Store | str, *, any_value: bool = False, ttl: StateTtl | float | timedelta | Any = None
+) -> shoal.Store:
+    """From now on, agents that run locally keep sensory and short-term memory in this store.
+
+    That is what ``AgentsExecutionEnvironment.get_execution_environment()`` without Flink, and `LocalRunner`, run. Runs of one
+    key share short-term memory, in all processes that install the same store.
+
+    Args:
+        store: A Shoal store or its URL.
+        any_value: As for `LocalMemoryObject`.
+        ttl: How long fields of short-term memory live. Left out, what the configuration of an agent's environment says.
+
+    Returns:
+        The store. One that was opened by its URL may be closed by the caller, after `uninstall`.
+
+    Raises:
+        ImportError: `flink-agents`, or what it needs, is not installed.
+    """
+    runner = _runner()
+    shared = shoal.open(store) if isinstance(store, str) else store
+    fixed = StateTtl.of(ttl)
+    original = _original(runner)
+
+    class SharedRunnerContext(original):  # type: ignore[misc, valid-type]  # known at run time
+        """The package's context of a key, with memory in the store."""
+
+        def __init__(self, agent_plan: Any, key: Any, config: Any) -> None:
+            super().__init__(agent_plan, key, config)
+            lives = StateTtl.of(config) if fixed is None else fixed
+            self._shared = SharedMemories(shared, key, any_value=any_value, ttl=lives)
+
+        @property
+        def sensory_memory(self) -> Any:
+            return self._shared.sensory
+
+        @property
+        def short_term_memory(self) -> Any:
+            return self._shared.short_term
+
+        def clear_sensory_memory(self) -> None:
+            self._shared.clear_sensory()
+
+        def close(self) -> None:
+            try:
+                self._shared.end()
+            finally:
+                super().close()
+
+    SharedRunnerContext.shoal_original = original
+    runner.LocalRunnerContext = SharedRunnerContext
+    return shared
+
+
+def uninstall() -> None:
+    """Undo `install`: contexts that are made from now on have memory of their own again."""
+    runner = _runner()
+    runner.LocalRunnerContext = _original(runner)
+
+
+def _runner() -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(_RUNNER)
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f'the local runner of flink-agents cannot be imported ({error}): pip install "shoal[flink-agents]"',
+            name=error.name,
+        ) from error
+
+
+def _original(runner: Any) -> Any:
+    current = runner.LocalRunnerContext
+    return getattr(current, "shoal_original", current)
