@@ -203,24 +203,35 @@ cdef inline void read_head(const uint8_t *p, size_t have, uint64_t size, head_t 
             out.kind = KIND_TRUE
 
 
-cdef inline bint all_ascii(const uint8_t *p, size_t n) noexcept nogil:
-    cdef uint64_t word, seen = 0
-    cdef uint32_t half
-    cdef size_t i = 0
-    if n >= 8:
-        while i + 8 < n:
-            memcpy(&word, p + i, 8)
-            seen |= word
-            i += 8
-        memcpy(&word, p + n - 8, 8)  # the last ones may have been seen already
-        seen |= word
-    elif n >= 4:
-        memcpy(&half, p, 4)
-        seen = half
-        memcpy(&half, p + n - 4, 4)
-        seen |= half
-    else:
-        while i < n:
-            seen |= p[i]
-            i += 1
-    return (seen & 0x8080808080808080ULL) == 0
+cdef extern from *:
+    """
+    /* Whether no byte has its highest bit set. Words overlap at the end instead of a loop over the last bytes. */
+    static inline int all_ascii(const uint8_t *p, size_t n)
+    {
+        uint64_t word, last, seen = 0;
+        uint32_t half, end;
+        if (n >= 8) {
+            memcpy(&last, p + n - 8, 8);
+            size_t i = 0;
+            for (; i + 32 <= n; i += 32) {
+                uint64_t four[4];
+                memcpy(four, p + i, 32);
+                seen |= four[0] | four[1] | four[2] | four[3];
+            }
+            for (; i + 8 < n; i += 8) {
+                memcpy(&word, p + i, 8);
+                seen |= word;
+            }
+            return ((seen | last) & 0x8080808080808080ull) == 0;
+        }
+        if (n >= 4) {
+            memcpy(&half, p, 4);
+            memcpy(&end, p + n - 4, 4);
+            return ((half | end) & 0x80808080u) == 0;
+        }
+        for (size_t i = 0; i < n; i++)
+            seen |= p[i];
+        return (seen & 0x80) == 0;
+    }
+    """
+    bint all_ascii(const uint8_t *p, size_t n) noexcept nogil

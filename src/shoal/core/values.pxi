@@ -134,7 +134,7 @@ cdef object _write_encoded(bytes data, shoal_put_args *put):
     return data
 
 
-cdef inline object _text(const uint8_t *p, size_t n):
+cdef object _text(const uint8_t *p, size_t n):
     """From bytes that nobody changes meanwhile."""
     cdef object text
     if all_ascii(p, n):
@@ -198,8 +198,14 @@ cdef object _finish(object made, head_t *head, bint pickle):
     return made
 
 
-cdef object _read(const uint8_t *p, size_t n, bint pickle):
+cdef inline object _read(const uint8_t *p, size_t n, bint pickle):
     """The value of bytes that nobody changes meanwhile."""
+    if n >= 2 and p[0] == 0xD9 and n == 2 + <size_t>p[1]:  # text, as most values are
+        return _text(p + 2, n - 2)
+    return _read_any(p, n, pickle)
+
+
+cdef object _read_any(const uint8_t *p, size_t n, bint pickle):
     cdef head_t head
     cdef uint8_t *to = NULL
     cdef object made
