@@ -176,7 +176,7 @@ PYTHON_LAYERS = (
     {"memory", "scope", "snapshot", "store", "views"},
     {"_core", "backends", "arena", "arena_memory"},
     {"__init__", "_lazy"},
-    {"bench"},
+    {"bench", "testing"},
     {"cli", "__main__"},
 )
 
