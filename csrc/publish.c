@@ -114,14 +114,19 @@ shoal_status publish(shoal_arena *a, writing *x)
         store_relaxed(&sh->version, e.version);
     uint64_t word = slot_make(x->key.bucket_hash, ref, block_is_large(bytes));
     if (x->found) {
+        if (is_object(&x->at))
+            objects_begin(sh);
+        x->late = !table_replace(&x->at, word | SLOT_VISITED);
+        if (is_object(&x->at))
+            objects_end(sh);
+        if (unlikely(x->late)) {
+            if (!x->prepared)
+                slab_give(a, s, ref, bytes);
+            return SHOAL_CONFLICT;
+        }
         list_replace(a, nh, x->at.ref, &x->at.e, ref, b);
         if (flags & BLOCK_FIELD)
             field_relink(a, x->at.b, x->at.e.flags, ref, b);
-        if (is_object(&x->at))
-            objects_begin(sh);
-        table_replace(&x->at, word | SLOT_VISITED);
-        if (is_object(&x->at))
-            objects_end(sh);
         block_discard(a, s, x->at.ref, &x->at.e);
         store_relaxed(&nh->bytes, nh->bytes + e.value_size - x->at.e.value_size);
     } else {
