@@ -14,6 +14,7 @@ import os
 import random
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from time import monotonic, monotonic_ns, sleep
 from typing import TYPE_CHECKING, Any
 
@@ -183,7 +184,7 @@ class Actor:
             return 4 * self._chance.randrange(1, 4)
         self._number += 1
         shape = self._chance.choices((0, 1, 2, 3), (12, 4, 6, 1))[0]
-        return (self._log.process << 40) + (self._number << 10) + shape
+        return (self._log.process << 40) + (self._number << 2) + shape
 
     def _ttl(self, name: Name) -> int:
         if name in {Name.SET, Name.ADD, Name.REPLACE, Name.SWAP, Name.COMPARE_AND_SET, Name.TOUCH}:
@@ -286,12 +287,12 @@ def record(seed: int, seconds: float, processes: int, figures: Figures, *, distu
     return history
 
 
-def run(seed: int, seconds: float, processes: int, say: Callable[[str], None]) -> Figures:
-    """Record and check rounds for so long."""
+def run(seed: int, seconds: float, processes: int, say: Callable[[str], None], *, first: bool = False) -> Figures:
+    """Record and check rounds for so long, or until the first violation."""
     end = monotonic() + seconds
     told = monotonic()
     figures = Figures()
-    while monotonic() < end:
+    while monotonic() < end and not (first and figures.violations):
         history = record(seed, min(ROUND, seconds / 3), processes, figures)
         for key, operations in by_key(history).items():
             verdict = check(operations)
@@ -315,8 +316,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=4)
+    parser.add_argument("--first", action="store_true", help="end with the first violation")
     given = parser.parse_args(arguments)
-    figures = run(given.seed, given.seconds, given.processes, lambda line: print(line, flush=True))
+    say = partial(print, flush=True)
+    figures = run(given.seed, given.seconds, given.processes, say, first=given.first)
     print(f"from seed {given.seed}: {figures}")
     return 1 if figures.violations else 0
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["decode", "encode"]
 
 _WORD = struct.Struct("<q")
+_WORDS = (60, 3_000)
+"""Of values in blocks: few sizes, so that each block is soon filled anew, and one that takes long to copy."""
 _LARGE_WORDS = 4_600
 """Of a value that gets pages of its own."""
 
@@ -24,7 +26,7 @@ def encode(number: int) -> Any:
         return number
     if shape == 1:
         return f"{number}{'-' * (number // NUMBERS % 60)}"
-    return _WORD.pack(number) * (_LARGE_WORDS if shape == 3 else 8 + number // NUMBERS % 200)
+    return _WORD.pack(number) * (_LARGE_WORDS if shape == 3 else _WORDS[number // NUMBERS % 2])
 
 
 def decode(value: Any) -> int | None:
