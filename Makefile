@@ -53,7 +53,7 @@ test-all: $(VENV)/extra-dev ## test-wheel on each Python of VERSIONS that is her
 
 # ---- what a developer wants
 
-.PHONY: lint format typecheck sanitize stress bench bench-all instructions dist clean
+.PHONY: lint format typecheck sanitize stress soak linearizability bench bench-all instructions dist clean
 lint: $(VENV)/extra-dev ## ruff: rules and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -73,6 +73,12 @@ sanitize: $(VENV)/made ## the C tests under ASan + UBSan, and of the code path o
 stress: $(VENV)/built $(VENV)/extra-test ## long concurrent runs: C threads under TSan, then Python's
 	@$(MAKE) -s -C tests/c stress SAN=thread SECONDS=$(SECONDS_OF_STRESS)
 	@$(BIN)/python -m pytest -m stress $(ARGS) || { code=$$?; [ $$code -eq 5 ] && echo "no Python stress tests"; }
+
+soak: $(VENV)/built ## processes at work while they are killed at random instants; ARGS="--seconds 600 --seed 1 --kills 10000"
+	@$(BIN)/python -m shoal.testing.soak $(ARGS)
+
+linearizability: $(VENV)/built ## concurrent histories checked; ARGS="--seconds 600 --seed 1 --processes 4"
+	@$(BIN)/python -m shoal.testing.linearizability $(ARGS)
 
 bench: $(VENV)/built $(VENV)/extra-bench ## benchmarks beside other stores, short (3 minutes); results in build/bench/
 	@mkdir -p build/bench

@@ -102,10 +102,8 @@ class Log:
     """The calls of one process, in shared memory that its parent reads when it has ended."""
 
     _CALL = struct.Struct("<BHxxxxxqqq")  # name, key, value, version, ttl
-    _INSTANT = struct.Struct("<q")
     _OUTCOME = struct.Struct("<Bxxxxxxxqq")
-    _END_AT = _INSTANT.size
-    _CALL_AT = _END_AT + _INSTANT.size
+    _CALL_AT = 16  # after the instants
     _OUTCOME_AT = _CALL_AT + _CALL.size
     _SIZE = _OUTCOME_AT + _OUTCOME.size
 
@@ -114,6 +112,8 @@ class Log:
         self.capacity = capacity
         self.count = 0
         self._memory = mmap.mmap(-1, capacity * self._SIZE)
+        # Through a memoryview an instant is written at once; struct would zero it first, and a death may come between.
+        self._words = memoryview(self._memory).cast("q")
 
     @property
     def full(self) -> bool:
@@ -124,21 +124,20 @@ class Log:
         """Write down what is about to be called."""
         at = self.count * self._SIZE
         self._CALL.pack_into(self._memory, at + self._CALL_AT, call.name, call.key, call.value, call.version, call.ttl)
-        self._INSTANT.pack_into(self._memory, at, monotonic_ns())
+        self._words[at // 8] = monotonic_ns()
 
     def end(self, outcome: Outcome) -> None:
         """Write down what came of it."""
         now = monotonic_ns()
         at = self.count * self._SIZE
         self._OUTCOME.pack_into(self._memory, at + self._OUTCOME_AT, *outcome)
-        self._INSTANT.pack_into(self._memory, at + self._END_AT, now)
+        self._words[at // 8 + 1] = now
         self.count += 1
 
     def operations(self, dead_by: int) -> Iterator[Operation]:
         """Yield what the process did. It was dead at the instant `dead_by`."""
         for at in range(0, self.capacity * self._SIZE, self._SIZE):
-            (begin,) = self._INSTANT.unpack_from(self._memory, at)
-            (end,) = self._INSTANT.unpack_from(self._memory, at + self._END_AT)
+            begin, end = self._words[at // 8], self._words[at // 8 + 1]
             if begin == 0:
                 return
             name, key, value, version, ttl = self._CALL.unpack_from(self._memory, at + self._CALL_AT)
@@ -151,4 +150,5 @@ class Log:
 
     def close(self) -> None:
         """Let go of the memory."""
+        self._words.release()
         self._memory.close()
