@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 import shoal
 from shoal.testing import soak
-from shoal.testing.labour import COUNTERS, OWN, Books, Labourer, prepare
+from shoal.testing.labour import COUNTERS, LONGEST, OWN, Books, Labourer, prepare
 from shoal.testing.ledger import Broken
 from shoal.testing.values import encode
 
@@ -75,6 +76,7 @@ def lose_what_nobody_touches(store: Any) -> None:
 def forget_to_expire(store: Any) -> None:
     for key in range(4):
         store.touch(f"timed 0 {key}", None)
+    threading.Event().wait(LONGEST)  # until it should be gone
 
 
 def expire_early(store: Any) -> None:

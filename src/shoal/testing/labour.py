@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-__all__ = ["ARRAYS", "COUNTERS", "OWN", "STABLE", "TIMEOUT", "Books", "Labourer", "prepare"]
+__all__ = ["ARRAYS", "COUNTERS", "LONGEST", "OWN", "STABLE", "TIMEOUT", "Books", "Labourer", "prepare"]
 
 OWN = 12
 """Keys of each process, in the ledger."""
@@ -33,7 +33,8 @@ TIMEOUT = 30.0
 """Nobody may wait as long as that: whoever does was blocked."""
 
 _ABSENT_EVERY = 5  # each write of this number is a deletion
-_LONGEST = 0.02
+LONGEST = 0.02
+"""Seconds that an entry which expires lives at most."""
 _ELEMENTS = 9_000
 
 
@@ -154,7 +155,7 @@ class Labourer:
         name = f"timed {self._place} {key}"
         if key not in self._timed or self._chance.random() < 0.3:
             number = self._chance.randrange(1 << 40) * 4 + self._chance.randrange(3)
-            ttl = self._chance.uniform(0.0005, _LONGEST)
+            ttl = self._chance.uniform(0.0005, LONGEST)
             begin = monotonic()
             self._store.set(name, encode(number), ttl=ttl)
             self._timed[key] = (number, begin + ttl, monotonic() + ttl)
