@@ -53,7 +53,7 @@ test-all: $(VENV)/extra-dev ## test-wheel on each Python of VERSIONS that is her
 
 # ---- what a developer wants
 
-.PHONY: lint format typecheck sanitize stress soak linearizability bench bench-all instructions dist clean
+.PHONY: lint format typecheck sanitize stress soak linearizability model bench bench-all instructions dist clean
 lint: $(VENV)/extra-dev ## ruff: rules and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -79,6 +79,9 @@ soak: $(VENV)/built ## processes at work while they are killed at random instant
 
 linearizability: $(VENV)/built ## concurrent histories checked; ARGS="--seconds 600 --seed 1 --processes 4"
 	@$(BIN)/python -m shoal.testing.linearizability $(ARGS)
+
+model: $(VENV)/made ## every state of the models of the protocol (needs spin); each removed step must be found
+	@$(BIN)/python tests/model/check.py
 
 bench: $(VENV)/built $(VENV)/extra-bench ## benchmarks beside other stores, short (3 minutes); results in build/bench/
 	@mkdir -p build/bench
