@@ -50,12 +50,12 @@ class Outcome(NamedTuple):
     error: str
 
 
-def explore(model: str, variant: str = RIGHT) -> Outcome:
-    """Look at all states of a model."""
+def explore(model: str, variant: str = RIGHT, *, kills: int = 1) -> Outcome:
+    """Look at all states of a model in which so many processes die."""
     with tempfile.TemporaryDirectory() as folder:
         for path in HERE.glob("*.pml"):
             shutil.copy(path, folder)
-        defines = [f"-D{variant}"] if variant else []
+        defines = [f"-DKILLS={kills}", *([f"-D{variant}"] if variant else [])]
         run(["spin", *defines, "-a", f"{model}.pml"], folder)
         run(["gcc", "-O1", "-w", "-DSAFETY", "-DCOLLAPSE", "-DMEMLIM=2000", "-o", "pan", "pan.c"], folder)
         printed = run(["./pan", "-m100000"], folder)

@@ -18,11 +18,12 @@ pytestmark = pytest.mark.skipif(
 VARIANTS = [(model, variant) for model, variants in MODELS.items() for variant in variants if variant != RIGHT]
 
 
+@pytest.mark.parametrize("kills", [0, pytest.param(1, marks=pytest.mark.stress)])
 @pytest.mark.parametrize("model", MODELS)
-def test_no_state_is_wrong(model: str) -> None:
-    outcome = explore(model)
+def test_no_state_is_wrong(model: str, kills: int) -> None:
+    outcome = explore(model, kills=kills)
     assert outcome.error == ""
-    assert outcome.states > 100_000
+    assert outcome.states > 100_000 * (10 if kills else 1)
 
 
 @pytest.mark.stress
