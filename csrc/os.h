@@ -37,6 +37,10 @@ int os_commit(int fd, uint64_t offset, uint64_t length);
 /* Give the memory of the range back; it reads as zeros. */
 int os_punch(int fd, uint64_t offset, uint64_t length);
 
+/* Zeros of this process's own, of which only what is written to takes memory. NULL: no room in the address space. */
+void *os_zeros(uint64_t size);
+void os_zeros_free(void *zeros, uint64_t size);
+
 /* Sleep while *word == expected, at most `ns`. Returns for wakes, signals and no reason, too. */
 void os_futex_wait(uint32_t *word, uint32_t expected, int64_t ns);
 void os_futex_wake(uint32_t *word, int count);

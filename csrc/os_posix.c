@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,3 +38,19 @@ int os_gate(int fd, int64_t deadline_ns)
 }
 
 void os_ungate(int fd) { flock(fd, LOCK_UN); }
+
+#ifndef MAP_NORESERVE
+#define MAP_NORESERVE 0
+#endif
+
+void *os_zeros(uint64_t size)
+{
+    void *zeros = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return zeros == MAP_FAILED ? NULL : zeros;
+}
+
+void os_zeros_free(void *zeros, uint64_t size)
+{
+    if (zeros)
+        munmap(zeros, size);
+}

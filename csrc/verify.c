@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "os.h"
 #include "pins.h"
 #include "process.h"
 #include "room.h"
@@ -130,6 +131,8 @@ static uint64_t verify_table(verifier *v, uint32_t s)
     shoal_arena *a = v->a;
     shard *sh = &a->shards[s];
     uint64_t n = load_relaxed(&sh->nbuckets), entries = 0, chained = 0;
+    if (sh->undo)
+        violation(v, "shard %u: an entry is half overwritten", s);
     for (uint64_t i = 0; i < n; i++) {
         bucket *head = i < BUCKETS_MAX ? bucket_at(a, sh, i) : NULL;
         bool bad = false;
@@ -356,7 +359,8 @@ shoal_status shoal_verify(shoal_arena *a, void (*report)(void *context, int seve
     v.frontier = load_acquire(&a->header->frontier);
     if (status == SHOAL_OK && v.frontier > a->pages)
         status = corrupt(a, "page map: frontier past the arena's pages");
-    if (status == SHOAL_OK && !(v.state = calloc((v.frontier << (PAGE_SHIFT - REF_SHIFT)) + 1, 1)))
+    uint64_t states = (v.frontier << (PAGE_SHIFT - REF_SHIFT)) + 1;
+    if (status == SHOAL_OK && !(v.state = os_zeros(states)))
         status = SHOAL_NO_MEMORY;
     if (status == SHOAL_OK) {
         verify_pages(&v);
@@ -375,6 +379,6 @@ shoal_status shoal_verify(shoal_arena *a, void (*report)(void *context, int seve
         pages_unlock(a);
     while (locked > 0)
         shard_unlock(a, --locked);
-    free(v.state);
+    os_zeros_free(v.state, states);
     return status;
 }
