@@ -53,7 +53,7 @@ test-all: $(VENV)/extra-dev ## test-wheel on each Python of VERSIONS that is her
 
 # ---- what a developer wants
 
-.PHONY: lint format typecheck sanitize stress bench bench-all instructions adapter-table dist clean
+.PHONY: lint format typecheck sanitize stress soak linearizability model bench bench-all instructions adapter-table dist clean
 lint: $(VENV)/extra-dev ## ruff: rules and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -73,6 +73,15 @@ sanitize: $(VENV)/made ## the C tests under ASan + UBSan, and of the code path o
 stress: $(VENV)/built $(VENV)/extra-test ## long concurrent runs: C threads under TSan, then Python's
 	@$(MAKE) -s -C tests/c stress SAN=thread SECONDS=$(SECONDS_OF_STRESS)
 	@$(BIN)/python -m pytest -m stress $(ARGS) || { code=$$?; [ $$code -eq 5 ] && echo "no Python stress tests"; }
+
+soak: $(VENV)/built ## processes at work while they are killed at random instants; ARGS="--seconds 600 --seed 1 --kills 10000"
+	@$(BIN)/python -m shoal.testing.soak $(ARGS)
+
+linearizability: $(VENV)/built ## concurrent histories checked; ARGS="--seconds 600 --seed 1 --processes 4"
+	@$(BIN)/python -m shoal.testing.linearizability $(ARGS)
+
+model: $(VENV)/made ## every state of the models of the protocol (needs spin); each removed step must be found
+	@$(BIN)/python tests/model/check.py
 
 bench: $(VENV)/built $(VENV)/extra-bench ## benchmarks beside other stores, short (3 minutes); results in build/bench/
 	@mkdir -p build/bench

@@ -32,6 +32,7 @@ static inline uint32_t add_relaxed32(uint32_t *p, uint32_t v) { return __atomic_
 #define pointer_publish(to, value) __atomic_store_n(to, value, __ATOMIC_RELEASE)
 static inline void fence_acquire(void) { __atomic_thread_fence(__ATOMIC_ACQUIRE); }
 static inline void fence_release(void) { __atomic_thread_fence(__ATOMIC_RELEASE); }
+static inline void fence_full(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
 /* On failure *expected holds the word that was found. */
 static inline bool cas_acquire(uint64_t *p, uint64_t *expected, uint64_t desired)

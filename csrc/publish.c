@@ -97,7 +97,11 @@ static void overwrite(shoal_arena *a, writing *x, uint64_t expires)
     e.modified = (uint64_t)os_wall_us();
     store_relaxed(&sh->version, e.version);
     undo_keep(sh, p->ref, p->b, at + p->e.value_size);
-    table_begin(p->head);
+    x->late = !table_begin_living(p);
+    if (unlikely(x->late)) {
+        undo_commit(sh);
+        return;
+    }
     entry_store(p->b, &e);
     if (e.flags & BLOCK_EXPIRES)
         store_relaxed(entry_expires(p->b), expires);
@@ -123,7 +127,7 @@ shoal_status publish(shoal_arena *a, writing *x)
     uint64_t ref, expires = expiry(a, x);
     if (fits_in_place(x, expires)) {
         overwrite(a, x, expires);
-        return SHOAL_OK;
+        return x->late ? SHOAL_CONFLICT : SHOAL_OK;
     }
     shoal_status status = x->found ? SHOAL_OK : reserve(a, x);
     if (status != SHOAL_OK)
@@ -160,14 +164,19 @@ shoal_status publish(shoal_arena *a, writing *x)
         store_relaxed(&sh->version, e.version);
     uint64_t word = slot_make(x->key.bucket_hash, ref, block_is_large(bytes));
     if (x->found) {
+        if (is_object(&x->at))
+            objects_begin(sh);
+        x->late = !table_replace(&x->at, word | SLOT_VISITED);
+        if (is_object(&x->at))
+            objects_end(sh);
+        if (unlikely(x->late)) {
+            if (!x->prepared)
+                slab_give(a, s, ref, bytes);
+            return SHOAL_CONFLICT;
+        }
         list_replace(a, nh, x->at.ref, &x->at.e, ref, b);
         if (flags & BLOCK_FIELD)
             field_relink(a, x->at.b, x->at.e.flags, ref, b);
-        if (is_object(&x->at))
-            objects_begin(sh);
-        table_replace(&x->at, word | SLOT_VISITED);
-        if (is_object(&x->at))
-            objects_end(sh);
         block_discard(a, s, x->at.ref, &x->at.e);
         store_relaxed(&nh->bytes, nh->bytes + e.value_size - x->at.e.value_size);
     } else {

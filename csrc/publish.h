@@ -30,6 +30,7 @@ typedef struct writing {
     bool made;         /* an object that nobody asked for */
     bool limited;      /* the namespace's count lock is held */
     bool keep;         /* version and time of modification stay */
+    bool late;         /* what was found has expired before it could be replaced: once more */
     bool draft;        /* the caller fills the prepared block, and keeps its pin; */
     uint64_t drafted;  /* to be published: its ref */
     uint64_t prepared; /* ref of a large block that is filled already, 0 = none */

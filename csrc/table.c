@@ -188,12 +188,14 @@ shoal_status table_insert(shoal_arena *a, uint32_t shard_index, uint64_t slot_wo
     return SHOAL_OK;
 }
 
-void table_replace(place *p, uint64_t slot_word)
+bool table_replace(place *p, uint64_t slot_word)
 {
-    table_begin(p->head);
+    if (unlikely(!table_begin_living(p)))
+        return false;
     store_release(&p->in->slots[p->slot], slot_word);
     table_end(p->head);
     p->word = slot_word;
+    return true;
 }
 
 static bool bucket_empty(const bucket *b)

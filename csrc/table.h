@@ -122,6 +122,19 @@ static inline void table_end(bucket *head)
 {
     store_release(&head->word, load_relaxed(&head->word) + SEQ_ONE); /* every change before the even one */
 }
+/* table_begin, unless the entry has expired since it was found: readers may have seen that it is gone, so nobody may go on as if
+ * it were not. From the odd sequence on they cannot, for they look at it after they looked at the clock. */
+static inline bool table_begin_living(place *p)
+{
+    table_begin(p->head);
+    if (likely(!(p->e.flags & BLOCK_EXPIRES)))
+        return true;
+    fence_full(); /* the odd sequence before the clock */
+    if (likely(!entry_expired(p->b, &p->e)))
+        return true;
+    table_end(p->head);
+    return false;
+}
 
 /* Under the lock. OK (place filled), MISS (place->head is set if the table has buckets), CORRUPT. */
 shoal_status table_find(shoal_arena *a, const lookup *key, place *p);
@@ -132,8 +145,8 @@ shoal_status table_find_ref(shoal_arena *a, uint32_t shard_index, uint64_t bucke
 shoal_status table_ready(shoal_arena *a, uint32_t shard_index, waiting *w);
 /* Put a slot for a new key. Statuses of pages_take. */
 shoal_status table_insert(shoal_arena *a, uint32_t shard_index, uint64_t slot_word, waiting *w);
-/* Let the slot point elsewhere: the one store that publishes. */
-void table_replace(place *p, uint64_t slot_word);
+/* Let the slot point elsewhere: the one store that publishes. False, and nothing is done, if the entry has expired. */
+bool table_replace(place *p, uint64_t slot_word);
 void table_remove(shoal_arena *a, uint32_t shard_index, place *p);
 /* One split if the table is past its load. Failing to is harmless: chains get longer. */
 void table_grow(shoal_arena *a, uint32_t shard_index, waiting *w);

@@ -72,9 +72,10 @@ static shoal_status check(const writing *x)
     }
 }
 
-static shoal_status attempt(shoal_arena *a, writing *x)
+static shoal_status attempt_once(shoal_arena *a, writing *x)
 {
     shoal_status status = begin(a, x);
+    x->late = false;
     if (status != SHOAL_OK)
         return status;
     status = check(x);
@@ -104,6 +105,15 @@ static shoal_status attempt(shoal_arena *a, writing *x)
             shoal_bytes_free(x->args.old);
     }
     shard_unlock(a, x->key.shard_index);
+    return status;
+}
+
+static shoal_status attempt(shoal_arena *a, writing *x)
+{
+    shoal_status status;
+    do {
+        status = attempt_once(a, x);
+    } while (unlikely(x->late));
     return status;
 }
 
@@ -248,7 +258,7 @@ static void begin_writing(writing *x, const shoal_put_args *args, int64_t wait)
     x->args = *args;
     x->by = NULL;
     x->prepared = x->drafted = 0;
-    x->keep = x->draft = x->made = x->limited = false;
+    x->keep = x->late = x->draft = x->made = x->limited = false;
 }
 
 shoal_status shoal_put(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size,
@@ -415,16 +425,22 @@ shoal_status shoal_touch(shoal_arena *a, const shoal_namespace *ns, const void *
             shard *sh = &a->shards[x.key.shard_index];
             if (is_object(&x.at))
                 objects_begin(sh);
-            if (x.at.e.flags & BLOCK_EXPIRES) /* an aligned word: one store, old or new */
-                store_relaxed(entry_expires(x.at.b), expires);
+            x.late = !table_begin_living(&x.at);
+            if (!x.late) {
+                if (x.at.e.flags & BLOCK_EXPIRES) /* an aligned word: one store, old or new */
+                    store_relaxed(entry_expires(x.at.b), expires);
+                table_end(x.at.head);
+            }
             if (is_object(&x.at))
                 objects_end(sh);
             list_expect(head_of(a, ns->id, x.key.shard_index), expires);
             shard_unlock(a, x.key.shard_index);
+            if (unlikely(x.late))
+                continue;
             return SHOAL_OK;
         }
         status = touch_anew(a, &x);
-    } while (status == SHOAL_CONFLICT);
+    } while (x.late || status == SHOAL_CONFLICT);
     return status;
 }
 

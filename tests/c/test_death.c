@@ -116,6 +116,10 @@ static void large_old_or_absent(shoal_arena *a, const shoal_namespace *ns, bool 
     shoal_status status = get_pattern(a, ns, "key", 1, LARGE);
     CHECK(status == SHOAL_MISS || (!done && status == SHOAL_OK));
 }
+static void old_or_large_new(shoal_arena *a, const shoal_namespace *ns, bool done)
+{
+    CHECK(get_pattern(a, ns, "key", 2, LARGE + 5000) == SHOAL_OK || (!done && strcmp(get_text(a, ns, "key"), "old") == 0));
+}
 static void replacing_a_large_value(void) { walk(&(scenario){put_large_old, put_large_new, large_old_or_new}); }
 static void deleting_a_large_value(void) { walk(&(scenario){put_large_old, delete_key, large_old_or_absent}); }
 
@@ -285,7 +289,7 @@ static void recovering(void)
 #else
     walk_recovery(&(scenario){put_old, put_new, old_or_new}, 20);
     walk_recovery(&(scenario){put_twice, put_shorter, long_or_short}, 8); /* half overwritten */
-    walk_recovery(&(scenario){put_old, put_large_new, old_or_new}, 25);
+    walk_recovery(&(scenario){put_old, put_large_new, old_or_large_new}, 25);
 #endif
 }
 

@@ -178,8 +178,7 @@ PYTHON_LAYERS = (
     {"_core", "backends", "arena", "arena_memory"},
     {"__init__", "_lazy"},
     {"adapters"},
-    {"bench"},
-    {"adapters"},
+    {"bench", "testing"},
     {"cli", "__main__"},
 )
 

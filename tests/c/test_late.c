@@ -1,0 +1,128 @@
+/* A writer that is stopped between finding an entry and replacing it, until after the entry's deadline: what readers have
+ * seen gone may not come back as if it had been there. */
+#include "death.h"
+
+#ifdef DEATH
+#include <sys/mman.h>
+
+#define PLACES 10u /* of a write, at which it is stopped */
+
+static int64_t ttl; /* enough to get there */
+static shoal_status *answer; /* of the child */
+
+static shoal_put_args text_args(const char *text, uint8_t condition)
+{
+    return (shoal_put_args){.head = text, .head_size = strlen(text), .condition = condition, .ttl = 60 * SECOND};
+}
+
+static void touch(shoal_arena *a, const shoal_namespace *ns) { *answer = shoal_touch(a, ns, "key", 3, 60 * SECOND, WAIT); }
+
+static void replace(shoal_arena *a, const shoal_namespace *ns)
+{
+    shoal_put_args args = text_args("2", SHOAL_IF_PRESENT);
+    *answer = shoal_put(a, ns, "key", 3, &args, NULL, WAIT);
+}
+
+static void compare_and_set(shoal_arena *a, const shoal_namespace *ns)
+{
+    shoal_put_args args = text_args("2", SHOAL_IF_VERSION);
+    shoal_meta meta;
+    *answer = peek(a, ns, "key", 3, &meta);
+    args.version = meta.version;
+    if (*answer == SHOAL_OK)
+        *answer = shoal_put(a, ns, "key", 3, &args, NULL, WAIT);
+}
+
+static void swap(shoal_arena *a, const shoal_namespace *ns)
+{
+    shoal_bytes old;
+    shoal_put_args args = text_args("2", SHOAL_IF_ANY);
+    args.old = &old;
+    *answer = shoal_put(a, ns, "key", 3, &args, NULL, WAIT);
+    if (*answer == SHOAL_OK && !old.data)
+        *answer = SHOAL_MISS;
+}
+
+static void incr(shoal_arena *a, const shoal_namespace *ns)
+{
+    shoal_number one = {.i = 1}, zero = {0}, sum;
+    *answer = shoal_incr(a, ns, "key", 3, &one, &zero, 60 * SECOND, &sum, WAIT);
+    if (*answer == SHOAL_OK && sum.i == 1) /* from the start again */
+        *answer = SHOAL_MISS;
+}
+
+static void wait_until(int64_t when)
+{
+    for (int64_t now; (now = os_mono_ns()) < when;)
+        nanosleep(&(struct timespec){0, when - now}, NULL);
+}
+
+static unsigned steps_of(shoal_arena *a, const shoal_namespace *ns, void (*act)(shoal_arena *, const shoal_namespace *))
+{
+    unsigned steps = 0;
+    CHECK_STATUS(put_ttl(a, ns, "key", "\1", 60 * SECOND), SHOAL_OK);
+    pid_t pid = child_before(a, ns, act);
+    int64_t begun = os_mono_ns();
+    if (begin_steps(pid))
+        while (step(pid) == 1)
+            steps++;
+    end_steps(pid);
+    ttl = os_mono_ns() - begun + 10 * MILLISECOND;
+    return steps;
+}
+
+/* Whether a reader saw the entry gone while the write was stopped there. */
+static bool stopped_at(shoal_arena *a, const shoal_namespace *ns, void (*act)(shoal_arena *, const shoal_namespace *), unsigned place)
+{
+    uint8_t byte;
+    shoal_meta meta;
+    bool gone = false;
+    int status, on = 1;
+    pid_t pid = child_before(a, ns, act);
+    if (begin_steps(pid)) {
+        CHECK_STATUS(put_ttl(a, ns, "key", "\1", ttl), SHOAL_OK);
+        int64_t expired = os_mono_ns() + ttl;
+        for (unsigned i = 0; i < place && on == 1; i++)
+            on = step(pid);
+        if (on == 1 && os_mono_ns() < expired) { /* else it took too long to get there */
+            wait_until(expired);
+            gone = shoal_get(a, ns, "key", 3, &byte, 0, 1, &meta, 0) == SHOAL_MISS;
+            CHECK(ptrace(PTRACE_CONT, pid, NULL, NULL) == 0 && waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
+        }
+        if (gone && *answer == SHOAL_OK)
+            check_fail(__FILE__, __LINE__, "stopped after %u instructions: gone for a reader, there for the writer after it", place);
+    }
+    end_steps(pid);
+    return gone;
+}
+
+static void stopped_everywhere(void (*act)(shoal_arena *, const shoal_namespace *))
+{
+    shoal_arena *a = arena_new("late", MIB);
+    shoal_namespace ns = ns_default(a);
+    unsigned steps = steps_of(a, &ns, act), seen = 0;
+    for (unsigned i = 1; i < PLACES && steps; i++)
+        seen += stopped_at(a, &ns, act, steps * i / PLACES);
+    CHECK(seen > 2 || steps == 0);
+    ARENA_END(a);
+}
+
+static void touching_late(void) { stopped_everywhere(touch); }
+static void replacing_late(void) { stopped_everywhere(replace); }
+static void comparing_and_setting_late(void) { stopped_everywhere(compare_and_set); }
+static void swapping_late(void) { stopped_everywhere(swap); }
+static void counting_late(void) { stopped_everywhere(incr); }
+
+static int tests(void)
+{
+    answer = mmap(NULL, sizeof *answer, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    RUN(touching_late);
+    RUN(replacing_late);
+    RUN(comparing_and_setting_late);
+    RUN(swapping_late);
+    RUN(counting_late);
+    return check_report();
+}
+
+int main(int argc, char **argv) { return death_main(argc, argv, tests); }
+#endif
