@@ -133,17 +133,19 @@ typedef struct objects {
 static uint64_t *object_slot(objects *o, uint64_t id)
 {
     uint64_t i = (id * 0x9E3779B97F4A7C15ull) >> 20;
-    while (o->slots[i & o->mask].id != 0 && o->slots[i & o->mask].id != id)
+    for (uint64_t n = 0; n < o->mask && o->slots[i & o->mask].id != 0 && o->slots[i & o->mask].id != id; n++)
         i++;
     o->slots[i & o->mask].id = id;
     return &o->slots[i & o->mask].ref;
 }
 
-/* The list of this tree's entries was made anew, so it can be trusted. */
+/* The list of this tree's entries was made anew. It is still not followed further than it was counted: what damages an arena may go on
+ * doing so. False: no memory (no slots), or just that. */
 static bool find_objects(shoal_arena *a, uint32_t shard_index, const namespace_head *nh, objects *o, uint64_t *root)
 {
+    uint64_t left = nh->count;
     o->mask = 15;
-    while (o->mask < 4 * nh->count)
+    while (o->mask < 4 * left)
         o->mask = 2 * o->mask + 1;
     o->slots = calloc(o->mask + 1, sizeof *o->slots);
     *root = 0;
@@ -151,6 +153,8 @@ static bool find_objects(shoal_arena *a, uint32_t shard_index, const namespace_h
         return false;
     for (uint64_t ref = nh->newest; ref;) {
         block *b = block_at(a, ref);
+        if (!b || left-- == 0)
+            return false;
         entry e = entry_load(b);
         if (e.flags & BLOCK_OBJECT) {
             store_relaxed(object_first(b, e.flags, e.key_size), 0);
@@ -169,10 +173,14 @@ static bool drop_orphans(shoal_arena *a, uint32_t shard_index, uint32_t ns, obje
     namespace_head *nh = head_of(a, ns, shard_index);
     uint64_t uid = load_relaxed(&a->records[ns].last_uid);
     shard *sh = &a->shards[shard_index];
+    uint64_t most = o->mask / 4 + 1; /* entries of the list */
     for (bool again = true; again;) {
         again = false;
+        uint64_t left = most;
         for (uint64_t ref = nh->newest, next; ref; ref = next) {
             block *b = block_at(a, ref);
+            if (!b || left-- == 0)
+                return false;
             entry e = entry_load(b);
             uint64_t parent = entry_parent(b, e.flags);
             place p;
@@ -207,12 +215,18 @@ static bool recover_tree(shoal_arena *a, uint32_t shard_index, uint32_t ns, mark
     if (load_relaxed(&a->records[ns].kind) == KIND_KEYS || nh->newest == 0)
         return true;
     if (!find_objects(a, shard_index, nh, &o, &root)) {
-        m->no_memory = true;
+        m->no_memory = !o.slots;
+        free(o.slots);
         return false;
     }
     bool whole = drop_orphans(a, shard_index, ns, &o, root, m);
+    uint64_t left = o.mask / 4 + 1;
     for (uint64_t ref = nh->oldest; ref && whole;) {
         block *b = block_at(a, ref);
+        if (!b || left-- == 0) {
+            whole = false;
+            break;
+        }
         entry e = entry_load(b);
         uint64_t parent = entry_parent(b, e.flags);
         if (!(parent == 0 && is_root(b, &e)))
@@ -309,12 +323,12 @@ shoal_status count_lock(shoal_arena *a, uint32_t ns, waiting *w)
     return status;
 }
 
-shoal_status recover_shard(shoal_arena *a, uint32_t shard_index)
+shoal_status recover_shard(shoal_arena *a, uint32_t shard_index, int64_t wait)
 {
     shard *sh = &a->shards[shard_index];
     uint64_t n = load_relaxed(&sh->nbuckets), namespaces = load_acquire(&a->header->namespaces_high);
     marks m = {.frontier = load_acquire(&a->header->frontier)};
-    waiting w = {.wait = (int64_t)1000 * 1000 * 1000, .quiet = true};
+    waiting w = {.wait = wait, .quiet = true}; /* begins anew: a long recovery is not to be in vain */
     shoal_status status = SHOAL_CORRUPT;
     if (n > BUCKETS_MAX || namespaces > NAMESPACE_MAX || m.frontier > a->pages)
         return corrupt(a, "recovery: counts out of range");
@@ -357,7 +371,7 @@ shoal_status shard_lock(shoal_arena *a, uint32_t shard_index, waiting *w)
     shard *sh = &a->shards[shard_index];
     shoal_status status = lock_take(a, &sh->lock, w, &dead);
     if (likely(status == SHOAL_OK) && unlikely(dead)) {
-        status = recover_shard(a, shard_index);
+        status = recover_shard(a, shard_index, w->wait);
         if (status != SHOAL_OK) {
             /* Not whole: nobody may use it as if it were. An owner that cannot live keeps it so, and the next
              * who comes tries again. */

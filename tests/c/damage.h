@@ -423,6 +423,15 @@ static inline void sink_bytes(shoal_bytes *bytes)
     shoal_bytes_free(bytes);
 }
 
+/* A lock that nobody will ever let go of costs every call its wait: a few of them show that as well as all. */
+static inline bool stuck(shoal_status status, unsigned *times)
+{
+    if (status < SHOAL_OK || status >= SHOAL_STATUS_COUNT)
+        _exit(4);
+    *times = status == SHOAL_BUSY || status == SHOAL_CORRUPT ? *times + 1 : 0;
+    return *times > 8;
+}
+
 /* As far as can be without running into what else is mapped: nothing lies next to the arena. */
 #define GUARD (64 * MIB)
 static inline void guard(const shoal_arena *a, bool on)
@@ -477,28 +486,31 @@ static inline void use_tree(shoal_arena *a, uint64_t *seed)
         shoal_tree_open(a, &home, write, &tree, SHORT) != SHOAL_OK)
         return;
     shoal_base base = {.prefix = 2};
-    for (unsigned i = 0; i < 24; i++) {
+    shoal_status status = SHOAL_OK;
+    for (unsigned i = 0, times = 0; i < 24 && !stuck(status, &times); i++) {
         uint64_t r = random_next(seed);
         const char *path = names(paths[r % 10]);
         size_t n = strlen(path);
         tree.base = r & 1 << 20 ? &base : NULL;
         switch (r >> 32 & 7) {
         case 0:
-        case 1: shoal_get(a, &tree, path, n, value, 0, sizeof value, &meta, SHORT); break;
+        case 1: status = shoal_get(a, &tree, path, n, value, 0, sizeof value, &meta, SHORT); break;
         case 2:
-            if (shoal_fields(a, &tree, path, r & 1 << 21 ? n : 0, 0, &bytes, SHORT) == SHOAL_OK)
+            if ((status = shoal_fields(a, &tree, path, r & 1 << 21 ? n : 0, 0, &bytes, SHORT)) == SHOAL_OK)
                 sink_bytes(&bytes);
             break;
         case 3:
         case 4: {
             shoal_put_args args = {.head = value, .head_size = r >> 40 & 1023, .ttl = r & 1 << 22 ? SECOND : SHOAL_TTL_DEFAULT,
                                    .object = r >> 23 & 1, .overwrite = r >> 24 & 1};
-            shoal_put(a, &tree, path, n, &args, NULL, SHORT);
+            status = shoal_put(a, &tree, path, n, &args, NULL, SHORT);
             break;
         }
-        case 5: shoal_touch(a, &tree, path, n, r & 1 << 21 ? SECOND : 1, SHORT); break;
-        case 6: shoal_incr(a, &tree, path, n, &one, &one, 0, &sum, SHORT); break;
-        default: shoal_delete(a, &tree, path, n, r & 1 << 21 ? &bytes : NULL, SHORT) == SHOAL_OK && r & 1 << 21 ? sink_bytes(&bytes) : (void)0;
+        case 5: status = shoal_touch(a, &tree, path, n, r & 1 << 21 ? SECOND : 1, SHORT); break;
+        case 6: status = shoal_incr(a, &tree, path, n, &one, &one, 0, &sum, SHORT); break;
+        default:
+            if ((status = shoal_delete(a, &tree, path, n, r & 1 << 21 ? &bytes : NULL, SHORT)) == SHOAL_OK && r & 1 << 21)
+                sink_bytes(&bytes);
         }
     }
 }
@@ -515,7 +527,8 @@ static inline void use_entries(shoal_arena *a, unsigned calls, uint64_t *seed)
     for (unsigned s = 0; s < 3; s++)
         if (shoal_namespace_open(a, damage_space(s), strlen(damage_space(s)), !shoal_read_only(a), NULL, &spaces[s], SHORT) != SHOAL_OK)
             spaces[s] = (shoal_namespace){.id = s, .uid = s + 1};
-    for (unsigned i = 0; i < calls; i++) {
+    shoal_status status = SHOAL_OK;
+    for (unsigned i = 0, times = 0; i < calls && !stuck(status, &times); i++) {
         uint64_t r = random_next(seed), version;
         const shoal_namespace *ns = &spaces[r % 3];
         const char *key = numbered("k", (unsigned)(r >> 8) % DAMAGE_KEYS);
@@ -529,43 +542,43 @@ static inline void use_entries(shoal_arena *a, unsigned calls, uint64_t *seed)
         case 0:
         case 1:
         case 2:
-            if (shoal_put(a, ns, key, n, &args, &version, SHORT) == SHOAL_OK && args.old)
+            if ((status = shoal_put(a, ns, key, n, &args, &version, SHORT)) == SHOAL_OK && args.old)
                 sink_bytes(&bytes);
             break;
         case 3:
-        case 4: shoal_get(a, ns, key, n, value, r >> 58, sizeof value, &meta, SHORT); break;
+        case 4: status = shoal_get(a, ns, key, n, value, r >> 58, sizeof value, &meta, SHORT); break;
         case 5:
-            if (shoal_delete(a, ns, key, n, &bytes, SHORT) == SHOAL_OK)
+            if ((status = shoal_delete(a, ns, key, n, &bytes, SHORT)) == SHOAL_OK)
                 sink_bytes(&bytes);
             break;
-        case 6: shoal_touch(a, ns, key, n, r & 1 << 20 ? SECOND : SHOAL_TTL_NEVER, SHORT); break;
-        case 7: shoal_incr(a, ns, key, n, r & 1 << 20 ? &one : &half, &one, SHOAL_TTL_KEEP, &sum, SHORT); break;
+        case 6: status = shoal_touch(a, ns, key, n, r & 1 << 20 ? SECOND : SHOAL_TTL_NEVER, SHORT); break;
+        case 7: status = shoal_incr(a, ns, key, n, r & 1 << 20 ? &one : &half, &one, SHOAL_TTL_KEEP, &sum, SHORT); break;
         case 8:
         case 9:
-            if ((r & 1 << 20 ? shoal_pin_take : shoal_view_take)(a, ns, key, n, &pin, SHORT) == SHOAL_OK) {
+            if ((status = (r & 1 << 20 ? shoal_pin_take : shoal_view_take)(a, ns, key, n, &pin, SHORT)) == SHOAL_OK) {
                 for (uint64_t at = 0; at < pin.meta.size; at += 64)
                     damage_sink += pin.data[at];
                 shoal_unpin(a, &pin);
             }
             break;
         case 10:
-            if (shoal_keys(a, ns, (uint32_t)(r >> 20) % shoal_shards(a), "k", r >> 21 & 1, &bytes, SHORT) == SHOAL_OK)
+            if ((status = shoal_keys(a, ns, (uint32_t)(r >> 20) % shoal_shards(a), "k", r >> 21 & 1, &bytes, SHORT)) == SHOAL_OK)
                 sink_bytes(&bytes);
             break;
-        case 11: shoal_namespace_count(a, ns, &count, SHORT); break;
-        case 12: shoal_namespace_get_config(a, ns, &config); break;
+        case 11: status = shoal_namespace_count(a, ns, &count, SHORT); break;
+        case 12: status = shoal_namespace_get_config(a, ns, &config); break;
         case 13:
-            if (shoal_draft_begin(a, ns, key, n, 40000, &draft, SHORT) == SHOAL_OK) {
+            if ((status = shoal_draft_begin(a, ns, key, n, 40000, &draft, SHORT)) == SHOAL_OK) {
                 memset(draft.data, 1, draft.size);
                 if (r & 1 << 20)
                     shoal_draft_publish(a, ns, key, n, &draft, &(shoal_put_args){.ttl = SHOAL_TTL_DEFAULT}, &version, SHORT);
                 shoal_unpin(a, &draft.pin);
             }
             break;
-        case 14: shoal_peek(a, ns, key, n, NULL, 0, 0, &meta, SHORT); break;
+        case 14: status = shoal_peek(a, ns, key, n, NULL, 0, 0, &meta, SHORT); break;
         default:
             if (i % 8 == 0)
-                shoal_sweep(a, SHORT);
+                status = shoal_sweep(a, SHORT);
         }
     }
 }

@@ -151,11 +151,11 @@ static void tell(int number)
 static int work(uint64_t first, uint64_t end, int64_t until, bool say)
 {
     image m = {0};
-#ifndef __SANITIZE_ADDRESS__
+    signal(SIGALRM, tell);
+#ifndef __SANITIZE_ADDRESS__ /* which has a handler of its own */
     signal(SIGSEGV, tell);
     signal(SIGBUS, tell);
     signal(SIGABRT, tell);
-    signal(SIGALRM, tell);
 #endif
     image_build(&m, image_of(first));
     for (uint64_t round = first; round < end && shoal_clock_mono_ns() < until; round++) {
