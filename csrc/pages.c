@@ -223,6 +223,15 @@ static shoal_status find_committed(shoal_arena *a, uint64_t count, uint64_t *pag
     return status == SHOAL_FULL_ARENA ? SHOAL_FULL_SYSTEM : status;
 }
 
+/* A free run whose length is wrong would hand out what is in use behind it. Heads of free runs may be left inside, others never are. */
+static bool is_free_throughout(const shoal_arena *a, uint64_t page, uint64_t count)
+{
+    for (uint64_t i = 1; i < count; i++)
+        if (page_kind(load_relaxed(&a->map[page + i].state)) > PAGE_FREE)
+            return false;
+    return true;
+}
+
 shoal_status pages_take(shoal_arena *a, uint64_t count, uint32_t kind, uint32_t owner, uint64_t *page, waiting *w)
 {
     bool touched = kind != PAGE_LARGE;
@@ -238,7 +247,7 @@ shoal_status pages_take(shoal_arena *a, uint64_t count, uint32_t kind, uint32_t 
             status = find_committed(a, count, page);
     }
     uint64_t p = *page, state = 0;
-    if (status == SHOAL_OK && (!page_walk(a, p, frontier_of(a), &state) || page_length(state) < count))
+    if (status == SHOAL_OK && (!page_walk(a, p, frontier_of(a), &state) || page_length(state) < count || !is_free_throughout(a, p, count)))
         status = corrupt(a, "page map: a bin holds a run that is not free");
     if (status == SHOAL_OK && !bin_remove(a, p))
         status = corrupt(a, "page map: bin links out of bounds");

@@ -255,12 +255,31 @@ static bool mark_directory(shoal_arena *a, const shard *sh, marks *m)
     return true;
 }
 
+/* Does the walk over the page map meet all that is marked, where it says it is? One wrong length, and the run would swallow the next
+ * ones: to free its blocks would write into theirs. */
+static bool runs_fit(shoal_arena *a, uint32_t shard_index, const marks *m, uint64_t frontier)
+{
+    uint64_t state;
+    for (uint64_t page = 0; page < frontier; page += page_length(state)) {
+        if (!page_walk(a, page, frontier, &state))
+            return false;
+        bool ours = page_kind(state) != PAGE_FREE && page_shard(state) == shard_index, slab = ours && page_kind(state) == PAGE_SLAB;
+        for (uint64_t i = 0; i < page_length(state); i++) {
+            if (slab && i > 0 && load_relaxed(&a->map[page + i].state) != page_state(PAGE_INSIDE, 0, 0, i))
+                return false;
+            if (!slab && page + i < m->frontier && m->pages[page + i] && (!ours || (page_kind(state) == PAGE_LARGE && i > 0)))
+                return false;
+        }
+    }
+    return true;
+}
+
 /* Every run of this shard: free what is neither reached nor pinned. Under the page lock: others change the map. */
 static bool recover_runs(shoal_arena *a, uint32_t shard_index, const marks *m)
 {
     shard *sh = &a->shards[shard_index];
     uint64_t state, next, frontier = load_acquire(&a->header->frontier); /* others may have moved it since the marks were made */
-    if (frontier > a->pages)
+    if (frontier > a->pages || !runs_fit(a, shard_index, m, frontier))
         return false;
     slab_reset(sh);
     if (!pins_recount(a, shard_index, frontier))

@@ -162,9 +162,12 @@ static int work(uint64_t first, uint64_t end, int64_t until, bool say)
         int64_t begin = shoal_clock_mono_ns();
         __atomic_store_n(&watched->round, round, __ATOMIC_RELAXED);
         alarm(ROUND_LIMIT);
-        if (!damaged_round(&m, round, say))
-            return 4;
+        bool right = damaged_round(&m, round, say);
         alarm(0);
+        if (!right) {
+            image_free(&m);
+            return 4;
+        }
         watched->done++;
         uint64_t took = (uint64_t)((shoal_clock_mono_ns() - begin) / MILLISECOND);
         watched->slowest_ms = took > watched->slowest_ms ? took : watched->slowest_ms;
