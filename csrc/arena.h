@@ -7,6 +7,8 @@
 #ifndef SHOAL_ARENA_H
 #define SHOAL_ARENA_H
 
+#include <sys/stat.h>
+
 #include "handle.h"
 
 /* Of the sizes and offsets of all shared structures: builds that differ refuse to share. */
@@ -16,5 +18,13 @@ bool arena_plan(uint64_t size, arena_geometry *out);
 uint64_t arena_checksum(const arena_geometry *g);
 /* Is this the geometry that arena_plan makes, in a file of that size? */
 bool arena_sound(const arena_header *header, uint64_t file_size);
+/* Where things lie, for a handle whose `base` is set. */
+void arena_bind(shoal_arena *a, const arena_geometry *g);
+
+/* False: no name of an arena. */
+#define ARENA_PATH 320
+bool arena_path_of(const char *name, char path[ARENA_PATH]);
+/* Does the path still lead to this open file? */
+bool arena_still_named(int fd, const char *path, struct stat *st);
 
 #endif
