@@ -23,7 +23,7 @@ static uint64_t rounds_wanted, run_seed = 1, only = UINT64_MAX;
 
 typedef struct watch {
     uint64_t round;
-    uint64_t done, refused, read_right, slowest_ms;
+    uint64_t done, refused, read_right, repaired, slowest_ms;
 } watch;
 static watch *watched;
 
@@ -86,6 +86,28 @@ static void use_written(shoal_arena *a, const image *m, harm *h)
     }
 }
 
+/* What a repair says it has made must stand the verifier. */
+static bool repair_is_right(harm *h)
+{
+    shoal_options options = {.flag = 'w', .mode = 0600, .wait = 200 * MILLISECOND};
+    shoal_repaired sum;
+    shoal_arena *a;
+    if (shoal_repair(arena_name(DAMAGE_NAME), ignore_line, &damage_sink, SHORT, &sum) != SHOAL_OK)
+        return true;
+    watched->repaired++;
+    shoal_status status = shoal_open(arena_name(DAMAGE_NAME), &options, &a, NULL);
+    if (status != SHOAL_OK) {
+        fprintf(stderr, "  repaired, but: %s\n", shoal_status_name(status));
+        return false;
+    }
+    bool right = arena_verify(a) == SHOAL_OK;
+    use_entries(a, 20, &h->seed);
+    use_tree(a, &h->seed);
+    right &= arena_verify(a) == SHOAL_OK;
+    shoal_close(a);
+    return right;
+}
+
 /* False if something was read that nobody wrote. */
 static bool damaged_round(const image *m, uint64_t round, bool say)
 {
@@ -129,6 +151,8 @@ static bool damaged_round(const image *m, uint64_t round, bool say)
     }
     if (a)
         shoal_close(a);
+    if (harm_pick(&h, 4) == 0)
+        right &= repair_is_right(&h);
     shoal_collect(arena_name(DAMAGE_NAME), &removed);
     return right;
 }
@@ -206,8 +230,9 @@ static void damage_gives_statuses_and_nothing_else(void)
         round = next;
     }
     unlink(arena_path(DAMAGE_NAME));
-    printf("  %" PRIu64 " damaged arenas from seed %" PRIu64 ": %" PRIu64 " refused, %" PRIu64 " with all that was read checked, slowest %" PRIu64 " ms\n",
-           watched->done, run_seed, watched->refused, watched->read_right, watched->slowest_ms);
+    printf("  %" PRIu64 " damaged arenas from seed %" PRIu64 ": %" PRIu64 " refused, %" PRIu64 " with all that was read checked, %" PRIu64 " repaired, slowest %" PRIu64
+           " ms\n",
+           watched->done, run_seed, watched->refused, watched->read_right, watched->repaired, watched->slowest_ms);
 }
 
 static void one_damage(void)

@@ -50,19 +50,6 @@ static void a_free_list_in_a_circle_ends(void)
     end(a);
 }
 
-static void free_blocks_that_overlap_do_not_lead_astray(void)
-{
-    shoal_arena *a = filled();
-    slab_class *c = &a->shards[0].classes[class_with_free_blocks(a)];
-    uint64_t second = c->free + 1; /* within the first: its link is what the first one has after its own */
-    block_at(a, second)->next = block_at(a, c->free)->next & REF_MASK;
-    block_at(a, c->free)->next = second;
-    block_at(a, c->free)->prev = ~0ull;
-    for (unsigned i = 0; i < 3; i++)
-        shoal_sweep(a, WAIT);
-    end(a);
-}
-
 /* The recovery that a call does on the way waits no longer than the call may. */
 static void a_recovery_waits_as_long_as_its_caller(void)
 {
@@ -310,7 +297,6 @@ static int tests(void)
     return 0;
 #endif
     RUN(a_free_list_in_a_circle_ends);
-    RUN(free_blocks_that_overlap_do_not_lead_astray);
     RUN(a_recovery_waits_as_long_as_its_caller);
     RUN(a_run_that_swallows_others_is_not_freed_into_them);
     RUN(a_free_run_that_is_too_long_is_not_handed_out);
