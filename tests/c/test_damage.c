@@ -24,6 +24,19 @@ static void end(shoal_arena *a)
     unlink(arena_path("damage"));
 }
 
+/* Reads what it should, or says that it cannot. */
+static void check_values(shoal_arena *a)
+{
+    static uint8_t value[60000];
+    shoal_namespace ns = ns_default(a);
+    for (unsigned i = 0; i < ENTRIES; i++) {
+        shoal_meta meta;
+        const char *key = numbered("k", i);
+        if (shoal_get(a, &ns, key, strlen(key), value, 0, sizeof value, &meta, SHORT) == SHOAL_OK)
+            CHECK(meta.size == i && pattern_holds(value, i, i));
+    }
+}
+
 /* A free list of so many blocks that none of the class is left to be taken, and the list is all there is. */
 static uint32_t class_with_free_blocks(shoal_arena *a)
 {
@@ -50,6 +63,36 @@ static void a_free_list_in_a_circle_ends(void)
     end(a);
 }
 
+/* Lists are walked for as long as they say they are, but not for longer than the arena has room. */
+static void lists_in_a_circle_end_whatever_they_count(void)
+{
+    shoal_arena *a = filled();
+    shoal_namespace ns = ns_default(a), tree = tree_of(a);
+    shoal_namespace_stats count;
+    shoal_bytes out;
+    set(a, &tree, "o.f", "1");
+    namespace_head *nh = head_of(a, ns.id, 0), *fields = head_of(a, tree.id, 0);
+    place p = {.ref = fields->newest};
+    p.b = block_at(a, p.ref);
+    field_links *links = entry_links(p.b, entry_load(p.b).flags);
+    nh->count = a->shards[0].entries = 1ull << 40;
+    entry_set_next(block_at(a, nh->newest), nh->newest);
+    entry_set_prev(block_at(a, nh->newest), nh->newest);
+    nh->cursor = nh->newest;
+    nh->due = 1;
+    links->next = p.ref;
+    alarm(20);
+    CHECK_STATUS(shoal_keys(a, &ns, 0, "k", 1, &out, WAIT), SHOAL_CORRUPT);
+    shoal_bytes_free(&out);
+    shoal_fields(a, &tree, "o", 1, 0, &out, WAIT);
+    shoal_bytes_free(&out);
+    shoal_namespace_count(a, &ns, &count, WAIT);
+    shoal_sweep(a, WAIT);
+    alarm(0);
+    check_values(a);
+    end(a);
+}
+
 /* The recovery that a call does on the way waits no longer than the call may. */
 static void a_recovery_waits_as_long_as_its_caller(void)
 {
@@ -66,19 +109,6 @@ static void a_recovery_waits_as_long_as_its_caller(void)
     CHECK_STATUS(put(a, &ns, "k1", "y"), SHOAL_OK);
     CHECK_SOUND(a);
     end(a);
-}
-
-/* Reads what it should, or says that it cannot. */
-static void check_values(shoal_arena *a)
-{
-    static uint8_t value[60000];
-    shoal_namespace ns = ns_default(a);
-    for (unsigned i = 0; i < ENTRIES; i++) {
-        shoal_meta meta;
-        const char *key = numbered("k", i);
-        if (shoal_get(a, &ns, key, strlen(key), value, 0, sizeof value, &meta, SHORT) == SHOAL_OK)
-            CHECK(meta.size == i && pattern_holds(value, i, i));
-    }
 }
 
 static uint64_t run_of_kind(shoal_arena *a, uint32_t kind, uint64_t from)
@@ -297,6 +327,7 @@ static int tests(void)
     return 0;
 #endif
     RUN(a_free_list_in_a_circle_ends);
+    RUN(lists_in_a_circle_end_whatever_they_count);
     RUN(a_recovery_waits_as_long_as_its_caller);
     RUN(a_run_that_swallows_others_is_not_freed_into_them);
     RUN(a_free_run_that_is_too_long_is_not_handed_out);
