@@ -485,7 +485,7 @@ static inline void use_tree(shoal_arena *a, uint64_t *seed)
     if (shoal_namespace_open(a, "default", 7, false, NULL, &home, SHORT) != SHOAL_OK ||
         shoal_tree_open(a, &home, write, &tree, SHORT) != SHOAL_OK)
         return;
-    shoal_base base = {.prefix = 2};
+    shoal_base base = {0}; /* of no object in common: a cache of the last way alone */
     shoal_status status = SHOAL_OK;
     for (unsigned i = 0, times = 0; i < 24 && !stuck(status, &times); i++) {
         uint64_t r = random_next(seed);
