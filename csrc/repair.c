@@ -21,6 +21,7 @@
 #include "recover.h"
 
 #define LINES_MAX 200 /* about single entries */
+#define VERSION_REASON (VERSION_MASK >> 1) /* 140 million million writes */
 #define FILL_WAIT ((int64_t)10 * 1000 * 1000 * 1000)
 
 typedef struct space {
@@ -239,6 +240,8 @@ static const char *fault(repair *r, uint32_t shard_index, uint64_t word, entry *
     if (!b)
         return "lies outside of the arena";
     *e = entry_load(b);
+    if (e->version > VERSION_REASON) /* kept, it would have the shard's count begin anew soon, and give versions twice */
+        return "has a version that no write gave it";
     if (e->key_size == 0 || e->version == 0 || !r->spaces[e->ns].uid[0])
         return "has a damaged header, or no namespace";
     uint64_t bytes = entry_bytes(e->flags, e->key_size, e->value_size);
@@ -367,7 +370,7 @@ static shoal_status salvage_shard(repair *r, uint32_t shard_index)
     status = salvage_table(r, shard_index);
     /* No id is ever given twice, unless what the shard says is out of all reason. */
     uint64_t version = r->from->shards[shard_index].version;
-    if (version > into->shards[shard_index].version && version < VERSION_MASK >> 1)
+    if (version > into->shards[shard_index].version && version < VERSION_REASON)
         into->shards[shard_index].version = version;
     shard_unlock(into, shard_index);
     return status;

@@ -273,6 +273,24 @@ static void damaged_entries_are_dropped_and_named(void)
     check_mended(20);
 }
 
+static void spoil_versions(shoal_arena *a)
+{
+    image m = {0};
+    find_refs(&m, a);
+    block_at(a, m.refs[0])->version |= VERSION_MASK;
+    a->shards[0].version = VERSION_MASK - 1;
+}
+
+static void versions_go_on_from_what_is_in_reason(void)
+{
+    shoal_repaired sum;
+    unsigned lines;
+    damaged_at_rest(spoil_versions);
+    CHECK_STATUS(mend(&sum, &lines), SHOAL_OK);
+    CHECK(sum.dropped >= 1);
+    check_mended(1);
+}
+
 static void spoil_secret(shoal_arena *a) { a->header->geometry.secret[1] ^= 1; }
 
 static void nothing_is_touched_that_cannot_be_repaired(void)
@@ -335,6 +353,7 @@ static int tests(void)
     RUN(what_is_derived_may_be_lost_altogether);
     RUN(entries_are_found_without_the_directory);
     RUN(damaged_entries_are_dropped_and_named);
+    RUN(versions_go_on_from_what_is_in_reason);
     RUN(nothing_is_touched_that_cannot_be_repaired);
     RUN(who_is_in_use_is_not_repaired);
     RUN(a_cut_file_gives_what_is_left);
