@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from commands import Run
 
 import shoal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from commands import Run
 
 PAGE = 4096
 MIB = 1 << 20

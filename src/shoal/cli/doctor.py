@@ -53,7 +53,9 @@ def register(commands: Commands) -> None:
     )
     parser.add_argument("store", metavar="STORE", nargs="?", type=target, help="name or URL of the store to check")
     parser.add_argument(
-        "--repair", action="store_true", help="first put what is whole of a damaged store that nobody uses into a new one of its name"
+        "--repair",
+        action="store_true",
+        help="first put what is whole of a damaged store that nobody uses into a new one of its name",
     )
 
 
