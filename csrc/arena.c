@@ -57,7 +57,7 @@ static bool may_use(const struct stat *st, uint32_t wanted_mode)
     return S_ISREG(st->st_mode) && (st->st_uid == geteuid() || ((wanted_mode & 077) && (st->st_mode & 077)));
 }
 
-void arena_bind(shoal_arena *a, const arena_geometry *g)
+static void set_pointers(shoal_arena *a, const arena_geometry *g)
 {
     a->header = (arena_header *)a->base;
     a->slots = (process_slot *)(a->base + g->slots_at);
@@ -86,6 +86,23 @@ static shoal_status map(shoal_arena *a, uint64_t size, shoal_error *error)
     return SHOAL_OK;
 }
 
+shoal_status arena_imagine(shoal_arena *a, const arena_geometry *g)
+{
+    void *base = mmap(NULL, g->file_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED)
+        return SHOAL_NO_MEMORY;
+    a->base = base;
+    set_pointers(a, g);
+    return SHOAL_OK;
+}
+
+void arena_forget(shoal_arena *a)
+{
+    if (a->base)
+        munmap(a->base, a->file_size);
+    a->base = NULL;
+}
+
 /* Under the gate, in a segment that is empty or half-made. The magic says INIT from the first byte on and
  * READY last. */
 static shoal_status initialise(shoal_arena *a, const shoal_options *o, const struct stat *st, shoal_error *error)
@@ -111,7 +128,7 @@ static shoal_status initialise(shoal_arena *a, const shoal_options *o, const str
     shoal_status status = map(a, g.file_size, error);
     if (status != SHOAL_OK)
         return status;
-    arena_bind(a, &g);
+    set_pointers(a, &g);
     a->header->geometry = g;
     a->header->checksum = arena_checksum(&g);
     store_relaxed(&a->header->persist, o->persist);
@@ -132,7 +149,7 @@ static shoal_status attach(shoal_arena *a, const shoal_options *o, const struct 
     shoal_status status = map(a, header->geometry.file_size, error);
     if (status != SHOAL_OK)
         return status;
-    arena_bind(a, &header->geometry);
+    set_pointers(a, &header->geometry);
     a->mode = st->st_mode & 0777;
     if (a->read_only) {
         a->counters = a->own_counters;

@@ -18,8 +18,9 @@ bool arena_plan(uint64_t size, arena_geometry *out);
 uint64_t arena_checksum(const arena_geometry *g);
 /* Is this the geometry that arena_plan makes, in a file of that size? */
 bool arena_sound(const arena_header *header, uint64_t file_size);
-/* Where things lie, for a handle whose `base` is set. */
-void arena_bind(shoal_arena *a, const arena_geometry *g);
+/* Memory of this process alone, laid out as an arena, all zeros. NO_MEMORY. */
+shoal_status arena_imagine(shoal_arena *a, const arena_geometry *g);
+void arena_forget(shoal_arena *a);
 
 /* False: no name of an arena. */
 #define ARENA_PATH 320

@@ -12,7 +12,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -90,13 +89,10 @@ static shoal_status load(shoal_arena *from, int fd, const struct stat *st)
         return SHOAL_FOREIGN;
     if (!arena_sound(&header, header.geometry.file_size)) /* without its secret no key can be told to be right */
         return SHOAL_CORRUPT;
-    from->file_size = header.geometry.file_size;
-    void *base = mmap(NULL, from->file_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED)
-        return SHOAL_NO_MEMORY;
-    from->base = base;
-    arena_bind(from, &header.geometry);
-    shoal_status status = copy_bytes(from, fd, (uint64_t)st->st_size < from->file_size ? (uint64_t)st->st_size : from->file_size);
+    shoal_status status = arena_imagine(from, &header.geometry);
+    if (status != SHOAL_OK)
+        return status;
+    status = copy_bytes(from, fd, (uint64_t)st->st_size < from->file_size ? (uint64_t)st->st_size : from->file_size);
     /* Limits that may be wrong keep nothing out: beyond what was in use lie zeros. */
     from->header->frontier = from->pages;
     from->header->namespaces_high = NAMESPACE_MAX;
@@ -318,7 +314,8 @@ static shoal_status salvage_bucket(repair *r, uint32_t shard_index, const bucket
             if (known)
                 r->spaces[e.ns].dropped++;
             if (r->lines++ < LINES_MAX)
-                tell(r, "shard %u: an entry%s%s %s: dropped", shard_index, known ? ", it says of " : "", known ? name_of(r, e.ns, name) : "", why);
+                tell(r, "shard %u: an entry%s%s %s: dropped", shard_index, known ? ", it says of " : "",
+                     known ? name_of(r, e.ns, name) : "", why);
         }
     }
     return SHOAL_OK;
@@ -475,8 +472,8 @@ shoal_status shoal_repair(const char *name, void (*report)(void *context, int se
         status = SHOAL_NO_MEMORY;
     if (status == SHOAL_OK && (status = load(r.from, fd, &st)) == SHOAL_OK)
         status = replace(&r, name, path, st.st_mode & 0777);
-    if (r.from && r.from->base)
-        munmap(r.from->base, r.from->file_size);
+    if (r.from)
+        arena_forget(r.from);
     free(r.from);
     free(r.spaces);
     free(r.taken);

@@ -5,11 +5,12 @@
  *     fuzz_image FILE...                                     inputs once more
  *     clang -fsanitize=fuzzer,address -DFUZZ_LIBFUZZER ...   the same entry point for libFuzzer, or AFL++'s driver
  *
- * An input is a seed of calls (8 bytes), then patches of 12 bytes: which 8 bytes of the image's pages in use to change (4), and to what (8).
+ * An input is a seed of calls (8 bytes), then patches of 12 bytes: which 8 bytes of the image's pages in use to change (4), and to
+ * what (8).
  * With GCC the loop below is the fuzzer: inputs that reach an edge, or a new order of magnitude of its count, stay in the corpus and are
  * mutated further. A child runs the inputs, many in a row; the parent looks after its end and has the input in shared memory.
  */
-#include "damage.h"
+#include "damage_use.h"
 
 #define INPUT_MAX 1024u
 #define EDGES (1u << 16)

@@ -8,7 +8,7 @@
  * end in time and by itself: no signal, no endless loop. What is read from an arena whose values were not touched must be a value that
  * was stored under that key. The process that watches sees in a shared word which round it was that went wrong.
  */
-#include "damage.h"
+#include "damage_use.h"
 
 #ifdef __GLIBC__
 #include <execinfo.h>
@@ -230,7 +230,8 @@ static void damage_gives_statuses_and_nothing_else(void)
         round = next;
     }
     unlink(arena_path(DAMAGE_NAME));
-    printf("  %" PRIu64 " damaged arenas from seed %" PRIu64 ": %" PRIu64 " refused, %" PRIu64 " with all that was read checked, %" PRIu64 " repaired, slowest %" PRIu64
+    printf("  %" PRIu64 " damaged arenas from seed %" PRIu64 ": %" PRIu64 " refused, %" PRIu64
+            " with all that was read checked, %" PRIu64 " repaired, slowest %" PRIu64
            " ms\n",
            watched->done, run_seed, watched->refused, watched->read_right, watched->repaired, watched->slowest_ms);
 }

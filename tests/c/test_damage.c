@@ -1,5 +1,5 @@
 /* Damage that stress_damage found to be followed, each once more by hand; and what a repair makes of damaged arenas. */
-#include "damage.h"
+#include "damage_use.h"
 
 #include "recover.h"
 #include "slab.h"
