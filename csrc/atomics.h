@@ -91,6 +91,25 @@ static inline void racing_write(void *dst, const void *src, size_t n)
 #endif
 }
 
+/* Keys are short: eight bytes at a time, the last ones maybe twice, is faster than a call. */
+static inline bool short_equal(const uint8_t *a, const uint8_t *b, size_t n)
+{
+    uint64_t x, y;
+    if (n >= 8) {
+        for (size_t i = 0; i + 8 < n; i += 8) {
+            memcpy(&x, a + i, 8), memcpy(&y, b + i, 8);
+            if (x != y)
+                return false;
+        }
+        memcpy(&x, a + n - 8, 8), memcpy(&y, b + n - 8, 8);
+        return x == y;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (a[i] != b[i])
+            return false;
+    return true;
+}
+
 static inline bool racing_equal(const void *shared, const void *own, size_t n)
 {
 #ifdef SHOAL_TSAN
@@ -100,7 +119,7 @@ static inline bool racing_equal(const void *shared, const void *own, size_t n)
     return true;
 #else
     __asm__ __volatile__("" ::: "memory");
-    return memcmp(shared, own, n) == 0;
+    return n <= 64 ? short_equal(shared, own, n) : memcmp(shared, own, n) == 0;
 #endif
 }
 

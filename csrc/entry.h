@@ -40,8 +40,12 @@ static inline void entry_set_flags(block *b, uint32_t flags)
 
 static inline uint64_t entry_key_at(uint32_t flags)
 {
-    return sizeof(block) + ((flags & BLOCK_EXPIRES) ? 8 : 0) + ((flags & BLOCK_CREATED) ? 8 : 0) +
-           ((flags & BLOCK_FIELD) ? sizeof(field_links) : 0);
+    enum { E = BLOCK_EXPIRES, C = BLOCK_CREATED, F = BLOCK_FIELD, HEAD = sizeof(block), LINKS = sizeof(field_links) };
+    static const uint8_t at[16] = {
+        [0] = HEAD,     [E] = HEAD + 8,             [C] = HEAD + 8,             [E | C] = HEAD + 16,
+        [F] = HEAD + LINKS, [F | E] = HEAD + LINKS + 8, [F | C] = HEAD + LINKS + 8, [F | E | C] = HEAD + LINKS + 16,
+    };
+    return at[flags & (E | C | F)];
 }
 
 /* From the block's first byte; `ref` because alignment is that of the arena. */

@@ -14,6 +14,8 @@
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+#define HOT static inline __attribute__((always_inline)) /* into each of its few callers */
+#define COLD __attribute__((noinline, cold))
 
 /* Which of its own pin records this process may take. The records themselves tell everybody else. */
 typedef struct pin_pool {
@@ -46,7 +48,7 @@ struct shoal_arena {
 
     pin_pool pins;
 
-    uint64_t frontier_seen;  /* at most the frontier: saves reading a line that writers share */
+    uint64_t known_seen;     /* bytes, at most up to the frontier: saves reading a line that writers share */
     const char *detail;
     int (*hook)(void *);
     void *hook_context;
@@ -70,15 +72,19 @@ static inline shoal_status corrupt(shoal_arena *a, const char *what)
 
 static inline void count_one(shoal_arena *a, int what) { add_local(&a->counters[what], 1); }
 
-static inline bool page_known(shoal_arena *a, uint64_t page)
+/* Bytes of pages that were in use at some time: read anew when what was seen is not enough. */
+static inline uint64_t known_bytes(shoal_arena *a)
 {
-    if (likely(page < load_relaxed(&a->frontier_seen)))
-        return true;
     uint64_t frontier = load_acquire(&a->header->frontier);
     if (frontier > a->pages)
-        return false;
-    store_relaxed(&a->frontier_seen, frontier);
-    return page < frontier;
+        return 0;
+    store_relaxed(&a->known_seen, frontier << PAGE_SHIFT);
+    return frontier << PAGE_SHIFT;
+}
+
+static inline bool page_known(shoal_arena *a, uint64_t page)
+{
+    return likely(page < load_relaxed(&a->known_seen) >> PAGE_SHIFT) || page < known_bytes(a) >> PAGE_SHIFT;
 }
 
 static inline uint8_t *page_at(const shoal_arena *a, uint64_t page) { return a->base + a->pages_at + (page << PAGE_SHIFT); }
@@ -88,8 +94,10 @@ static inline uint64_t page_of(const shoal_arena *a, uint64_t offset) { return (
 /* `size` bytes from `offset` on lie in pages that were in use at some time. */
 static inline bool range_known(shoal_arena *a, uint64_t offset, uint64_t size)
 {
-    return offset >= a->pages_at && offset < a->file_size && size <= a->file_size - offset &&
-           page_known(a, page_of(a, offset + size - 1));
+    uint64_t at = offset - a->pages_at, known = load_relaxed(&a->known_seen); /* (what lies before the pages is beyond any end) */
+    if (unlikely(at >= known || size > known - at))
+        known = known_bytes(a);
+    return likely(at < known && size <= known - at);
 }
 
 static inline block *block_at(shoal_arena *a, uint64_t ref)

@@ -142,21 +142,26 @@ _Static_assert(sizeof(bucket) == 64, "a bucket is a cache line");
 #define DIRECTORY_MAX 256u
 #define BUCKETS_MAX (1u << TAG_BITS)
 
-/* ---- shard: one page. The lock guards everything but what lock-free readers load (nbuckets, the
- * directories, buckets, blocks). Page numbers here are + 1, 0 = none. */
+/* ---- shard: one page. The lock guards everything but what lock-free readers load (nbuckets, epoch, the directories, buckets,
+ * blocks): those words lie in lines of their own, which writers rarely change. Page numbers here are + 1, 0 = none. */
+#define UNDO_BYTES 512u
 typedef struct shard {
     shoal_lock lock;
-    uint64_t nbuckets; /* linear hashing: level = msb(n), next to split = n - 2^level */
     uint64_t entries;
     uint64_t version;  /* last version given out; grows by each write, never falls */
     uint64_t chained;  /* overflow buckets in use */
     uint64_t limbo;    /* how many large runs may be orphans without a pin, to be freed when the page lock is free */
-    uint64_t epoch;    /* moves when an object of a tree is removed, replaced, or given an expiry; odd while that is under way */
     uint64_t graves;   /* ref of the first object whose fields are still to be removed; more through the blocks' next */
+    uint64_t undo;     /* ref of the block that is being overwritten where it lies, 0 = none; */
+    uint64_t spare;
+    uint64_t image[UNDO_BYTES / 8]; /* and what it was before */
     slab_class classes[CLASS_COUNT];
+    uint64_t nbuckets; /* linear hashing: level = msb(n), next to split = n - 2^level */
+    uint64_t epoch;    /* moves when an object of a tree is removed, replaced, or given an expiry; odd while that is under way */
     uint32_t directory[DIRECTORY_MAX];
-    uint8_t pad[PAGE_SIZE - 64 - 32 * CLASS_COUNT - 4 * DIRECTORY_MAX];
+    uint8_t pad[PAGE_SIZE - 64 - UNDO_BYTES - 32 * CLASS_COUNT - 16 - 4 * DIRECTORY_MAX];
 } shard;
+_Static_assert(offsetof(shard, nbuckets) % 64 == 0, "what readers load begins a cache line");
 _Static_assert(sizeof(shard) == PAGE_SIZE, "a shard is a page");
 
 /* ---- namespace: a record, and one head per shard for the list of its entries there. */

@@ -5,7 +5,7 @@
 #include "os.h"
 
 #define CHUNK_MIN 16u   /* pages to commit at the frontier at least ... */
-#define CHUNK_MAX 256u  /* ... and at most, unless one run is longer */
+#define CHUNK_MAX 64u   /* ... and at most, unless one run is longer */
 #define SPARE_MIN 4096u /* free committed pages that are kept for reuse however little is in use */
 #define BIN_LOOK 64     /* runs of unequal length to look at within one bin, unless nothing else is left */
 

@@ -3,6 +3,7 @@
 #include "os.h"
 #include "pins.h"
 #include "process.h"
+#include "undo.h"
 
 uint64_t expiry(shoal_arena *a, const writing *x)
 {
@@ -72,6 +73,47 @@ static shoal_status make_block(shoal_arena *a, writing *x, uint64_t expires, uin
     return SHOAL_OK;
 }
 
+/* Can the entry be overwritten where it lies: the same header fields, the same class of blocks? */
+static bool fits_in_place(const writing *x, uint64_t expires)
+{
+    const entry *e = &x->at.e;
+    if (!x->found || x->keep || x->prepared || x->args.object || (e->flags & ~BLOCK_EXPIRES) != (BLOCK_CREATED | flags_of(x)) ||
+        (expires && !(e->flags & BLOCK_EXPIRES)))
+        return false;
+    uint64_t before = entry_bytes(e->flags, e->key_size, e->value_size), after = entry_bytes(e->flags, e->key_size, value_size(x));
+    return before <= UNDO_BYTES && after <= UNDO_BYTES && class_of(before) == class_of(after);
+}
+
+/* Neither the allocator nor the entry's neighbours in its list are touched. */
+static void overwrite(shoal_arena *a, writing *x, uint64_t expires)
+{
+    shard *sh = &a->shards[x->key.shard_index];
+    namespace_head *nh = head_of(a, x->ns->id, x->key.shard_index);
+    place *p = &x->at;
+    entry e = p->e;
+    uint64_t at = entry_value_at(&e, p->ref);
+    e.value_size = (uint32_t)value_size(x);
+    e.version = x->version = (sh->version + 1) & VERSION_MASK;
+    e.modified = (uint64_t)os_wall_us();
+    store_relaxed(&sh->version, e.version);
+    undo_keep(sh, p->ref, p->b, at + p->e.value_size);
+    table_begin(p->head);
+    entry_store(p->b, &e);
+    if (e.flags & BLOCK_EXPIRES)
+        store_relaxed(entry_expires(p->b), expires);
+    fill_value((uint8_t *)p->b + at, &x->args);
+    undo_commit(sh);
+    table_end(p->head);
+    if (unlikely(!(p->word & SLOT_VISITED)))
+        store_relaxed(&p->in->slots[p->slot], p->word | SLOT_VISITED);
+    store_relaxed(&nh->bytes, nh->bytes + e.value_size - p->e.value_size);
+    list_expect(nh, expires);
+    if (x->args.expires)
+        *x->args.expires = (int64_t)expires;
+    x->ref = p->ref;
+    count_one(a, COUNT_SETS);
+}
+
 /* The rest of a write, under the lock, once the key was found (or not) and the condition holds. */
 shoal_status publish(shoal_arena *a, writing *x)
 {
@@ -79,6 +121,10 @@ shoal_status publish(shoal_arena *a, writing *x)
     shard *sh = &a->shards[s];
     namespace_head *nh = head_of(a, x->ns->id, s);
     uint64_t ref, expires = expiry(a, x);
+    if (fits_in_place(x, expires)) {
+        overwrite(a, x, expires);
+        return SHOAL_OK;
+    }
     shoal_status status = x->found ? SHOAL_OK : reserve(a, x);
     if (status != SHOAL_OK)
         return status;

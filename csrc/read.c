@@ -6,6 +6,7 @@
 #include "pins.h"
 #include "process.h"
 #include "read.h"
+#include "undo.h"
 
 #define UNPIN_WAIT_NS ((int64_t)100 * 1000 * 1000)
 
@@ -55,7 +56,7 @@ static enum outcome read_large(shoal_arena *a, const request *r, uint64_t ref, s
     return FOUND;
 }
 
-static inline enum outcome read_block(shoal_arena *a, const request *r, uint64_t word, shoal_meta *meta, bool *expired)
+HOT enum outcome read_block(shoal_arena *a, const request *r, uint64_t word, shoal_meta *meta, bool *expired)
 {
     uint64_t ref = word & REF_MASK;
     if (unlikely(word & SLOT_LARGE))
@@ -76,8 +77,25 @@ static inline enum outcome read_block(shoal_arena *a, const request *r, uint64_t
     return FOUND;
 }
 
+/* What a dead owner had begun to overwrite, as it was before. */
+static COLD enum outcome read_image(const request *r, uint64_t ref, block *b, shoal_meta *meta, bool *expired)
+{
+    entry e = entry_load(b);
+    uint64_t at = entry_value_at(&e, ref);
+    if (e.key_size != r->key.key_size || e.ns != r->key.ns)
+        return ABSENT;
+    if (at + e.value_size > UNDO_BYTES)
+        return DAMAGED;
+    if (entry_parent(b, e.flags) != r->key.parent || !racing_equal((uint8_t *)b + entry_key_at(e.flags), r->key.key, e.key_size))
+        return ABSENT;
+    copy_out(r, (uint8_t *)b + at, e.value_size);
+    entry_meta(b, &e, meta);
+    *expired = entry_expired(b, &e);
+    return FOUND;
+}
+
 /* One lock-free look. DAMAGED and ABSENT are believed only if nothing moved meanwhile. */
-static enum outcome look(shoal_arena *a, const request *r, shoal_meta *meta, bool *expired, bool abandoned)
+HOT enum outcome look(shoal_arena *a, const request *r, shoal_meta *meta, bool *expired, bool abandoned)
 {
     shard *sh = &a->shards[r->key.shard_index];
     uint64_t n = load_acquire(&sh->nbuckets), tag = tag_of(r->key.bucket_hash);
@@ -95,13 +113,15 @@ static enum outcome look(shoal_arena *a, const request *r, shoal_meta *meta, boo
     bool bad = false;
     int hops = 0;
     for (bucket *in = head, *next; in; in = next) {
-        for (uint32_t i = 0; i < BUCKET_SLOTS; i++) {
+        for (uint32_t hits = slots_with(in, tag); hits; hits &= hits - 1) {
+            uint32_t i = (uint32_t)__builtin_ctz(hits);
             uint64_t word = load_acquire(&in->slots[i]);
-            if (likely(word >> TAG_SHIFT != tag) || word == 0)
+            if (unlikely(word >> TAG_SHIFT != tag || word == 0))
                 continue;
             if (unlikely(in != head) && moved(head, before))
                 return CHANGED;
-            found = read_block(a, r, word, meta, expired);
+            block *image = unlikely(abandoned) ? undo_image(sh, word & REF_MASK) : NULL;
+            found = unlikely(image) ? read_image(r, word & REF_MASK, image, meta, expired) : read_block(a, r, word, meta, expired);
             if (found == ABSENT)
                 continue;
             if (unlikely(moved(head, before)))
@@ -174,35 +194,35 @@ static shoal_status look_patiently(shoal_arena *a, const request *r, shoal_meta 
     }
 }
 
-static shoal_status read_entry(shoal_arena *a, const shoal_namespace *ns, request *r, int64_t wait)
+/* After a first look that was in vain: some more, then one with the lock, or as many as it takes without the right to that. */
+static COLD shoal_status look_again(shoal_arena *a, const request *r, enum outcome outcome, bool *expired, int64_t wait)
 {
-    shoal_meta scratch, *meta = r->meta ? r->meta : &scratch;
-    bool expired = false;
-    enum outcome outcome = CHANGED;
-    shoal_status status;
-    for (int i = 0; i < TRIES; i++) {
-        outcome = look(a, r, meta, &expired, false);
-        if (likely(outcome != CHANGED))
-            break;
+    for (int i = 0; i < TRIES && outcome == CHANGED; i++) {
         count_one(a, COUNT_RETRIES);
         cpu_relax();
+        outcome = look(a, r, r->meta, expired, false);
     }
+    waiting w = {.wait = wait};
     switch (outcome) {
-    case FOUND: status = SHOAL_OK; break;
-    case ABSENT: status = SHOAL_MISS; break;
+    case FOUND: return SHOAL_OK;
+    case ABSENT: return SHOAL_MISS;
     case DAMAGED: return corrupt(a, "table: a reference leaves the arena");
-    default: {
-        waiting w = {.wait = wait};
-        if (!a->read_only)
-            status = look_locked(a, r, meta, &expired, &w);
-        else if (wait > 0)
-            status = look_patiently(a, r, meta, &expired, &w);
-        else
-            status = SHOAL_BUSY;
-        if (status != SHOAL_OK && status != SHOAL_MISS)
-            return status;
+    default: break;
     }
-    }
+    if (!a->read_only)
+        return look_locked(a, r, r->meta, expired, &w);
+    return wait > 0 ? look_patiently(a, r, r->meta, expired, &w) : SHOAL_BUSY;
+}
+
+static inline shoal_status read_entry(shoal_arena *a, const shoal_namespace *ns, const request *r, int64_t wait)
+{
+    bool expired = false;
+    enum outcome outcome = look(a, r, r->meta, &expired, false);
+    shoal_status status = likely(outcome == FOUND) ? SHOAL_OK
+                          : outcome == ABSENT      ? SHOAL_MISS
+                                                   : look_again(a, r, outcome, &expired, wait);
+    if (unlikely(status != SHOAL_OK && status != SHOAL_MISS))
+        return status;
     if (unlikely(load_relaxed(&a->records[ns->id].uid) != ns->uid))
         return SHOAL_STALE;
     if (unlikely(expired))
@@ -250,33 +270,42 @@ static shoal_status follow(shoal_arena *a, const shoal_namespace *tree, const vo
     }
 }
 
-static shoal_status request_make(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size, request *r, int64_t wait)
+static COLD shoal_status read_field(shoal_arena *a, const shoal_namespace *tree, const void *names, size_t size, request *r, int64_t wait)
 {
+    shoal_status status = follow(a, tree, names, size, &r->key, wait);
+    if (status == SHOAL_MISS && r->counted)
+        count_one(a, COUNT_MISSES);
+    return status == SHOAL_OK ? read_entry(a, tree, r, wait) : status;
+}
+
+static inline shoal_status read_call(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size, request *r, int64_t wait)
+{
+    shoal_meta scratch;
+    if (unlikely(!r->meta))
+        r->meta = &scratch;
     shoal_status status = process_ready(a);
     if (unlikely(status != SHOAL_OK))
         return status;
-    if (likely(!ns->tree))
-        return lookup_make(a, ns, key, key_size, &r->key);
-    status = follow(a, ns, key, key_size, &r->key, wait);
-    if (status == SHOAL_MISS && r->counted)
-        count_one(a, COUNT_MISSES);
-    return status;
+    if (unlikely(ns->tree))
+        return read_field(a, ns, key, key_size, r, wait);
+    status = lookup_make(a, ns, key, key_size, &r->key);
+    return likely(status == SHOAL_OK) ? read_entry(a, ns, r, wait) : status;
 }
 
 shoal_status shoal_get(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size,
                        void *dst, size_t skip, size_t cap, shoal_meta *meta, int64_t wait)
 {
-    request r = {.dst = dst, .skip = skip, .cap = cap, .meta = meta, .counted = true};
-    shoal_status status = request_make(a, ns, key, key_size, &r, wait);
-    return likely(status == SHOAL_OK) ? read_entry(a, ns, &r, wait) : status;
+    request r; /* (its key is filled when it is known) */
+    r.dst = dst, r.skip = skip, r.cap = cap, r.meta = meta, r.counted = true;
+    return read_call(a, ns, key, key_size, &r, wait);
 }
 
 shoal_status shoal_peek(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size,
                         void *dst, size_t skip, size_t cap, shoal_meta *meta, int64_t wait)
 {
-    request r = {.dst = dst, .skip = skip, .cap = cap, .meta = meta};
-    shoal_status status = request_make(a, ns, key, key_size, &r, wait);
-    return likely(status == SHOAL_OK) ? read_entry(a, ns, &r, wait) : status;
+    request r;
+    r.dst = dst, r.skip = skip, r.cap = cap, r.meta = meta, r.counted = false;
+    return read_call(a, ns, key, key_size, &r, wait);
 }
 
 /* ---- pins */

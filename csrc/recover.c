@@ -4,6 +4,7 @@
 
 #include "fields.h"
 #include "pins.h"
+#include "undo.h"
 
 /* One bit per 16 bytes of the shard's slab runs, addressed through the page map: bits[page] -> 256 bits. */
 typedef struct marks {
@@ -351,6 +352,8 @@ shoal_status recover_shard(shoal_arena *a, uint32_t shard_index, int64_t wait)
     shoal_status status = SHOAL_CORRUPT;
     if (n > BUCKETS_MAX || namespaces > NAMESPACE_MAX || m.frontier > a->pages)
         return corrupt(a, "recovery: counts out of range");
+    if (!undo_apply(a, sh))
+        return corrupt(a, "recovery: an image of no entry");
     m.pages = calloc(m.frontier + 1, sizeof *m.pages);
     if (!m.pages)
         return SHOAL_NO_MEMORY;

@@ -1,15 +1,5 @@
 #include "remove.h"
 
-shoal_status lookup_make(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size, lookup *out)
-{
-    if (key_size == 0 || key_size > SHOAL_KEY_MAX || ns->id >= NAMESPACE_MAX)
-        return SHOAL_INVALID;
-    uint64_t hash = hash_key(a->secret, ns->uid, key, key_size);
-    *out = (lookup){.key = key, .key_size = (uint32_t)key_size, .ns = ns->id,
-                    .shard_index = (uint32_t)hash & (a->nshards - 1), .bucket_hash = hash >> 8};
-    return SHOAL_OK;
-}
-
 uint64_t entry_hash(shoal_arena *a, uint64_t uid, block *b, const entry *e)
 {
     return hash_field(a->secret, uid, entry_parent(b, e->flags), (const uint8_t *)b + entry_key_at(e->flags), e->key_size) >> 8;

@@ -10,8 +10,6 @@
 #include "fields.h"
 #include "recover.h"
 
-/* Where an operation's key belongs, of a namespace that is no tree; OK or INVALID. */
-shoal_status lookup_make(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size, lookup *out);
 /* The bucket hash of an entry that lies in the namespace of that uid. */
 uint64_t entry_hash(shoal_arena *a, uint64_t uid, block *b, const entry *e);
 /* The place of an entry that a list says lies at `ref`: checked, because lists may be damaged. */

@@ -12,7 +12,7 @@ static uint64_t run_pages(const slab_class *sc, uint32_t size)
         pages++;
     /* The newest run is half unused on average: it is a few percent of its class at most. A multiple of the shortest, and
      * of large blocks no longer than that: what one shard gives back another can take without a remainder. */
-    uint32_t times = sc->runs < 8 ? 1 : sc->runs < 96 ? 4 : 16;
+    uint32_t times = sc->runs < 32 ? 1 : sc->runs < 512 ? 4 : 16;
     uint64_t most = 16 / pages;
     return pages * (most == 0 ? 1 : times < most ? times : most);
 }

@@ -1,20 +1,7 @@
 #include "table.h"
 
 #define SEGMENT_RUN_MAX 32u /* segments in one run at most */
-#define LOAD_PERCENT 85 /* of head slots; above, a bucket is split per insert */
-
-bool table_matches(shoal_arena *a, const lookup *key, const block *b, entry *e)
-{
-    *e = entry_load(b);
-    if (e->key_size != key->key_size || e->ns != key->ns)
-        return false;
-    uint64_t offset = (uint64_t)((const uint8_t *)b - a->base), at = entry_key_at(e->flags);
-    if (!range_known(a, offset, at + e->key_size))
-        return false;
-    if (unlikely(e->flags & BLOCK_FIELD) && entry_parent((block *)(uintptr_t)b, e->flags) != key->parent)
-        return false;
-    return racing_equal((const uint8_t *)b + at, key->key, key->key_size);
-}
+#define LOAD_PERCENT 80 /* of head slots; above, a bucket is split per insert */
 
 shoal_status table_find(shoal_arena *a, const lookup *key, place *p)
 {
@@ -28,9 +15,10 @@ shoal_status table_find(shoal_arena *a, const lookup *key, place *p)
         return corrupt(a, "table: directory leaves the arena");
     int hops = 0;
     for (bucket *in = p->head; in; in = bucket_next(a, in, &bad)) {
-        for (uint32_t i = 0; i < BUCKET_SLOTS; i++) {
+        for (uint32_t hits = slots_with(in, tag); hits; hits &= hits - 1) {
+            uint32_t i = (uint32_t)__builtin_ctz(hits);
             uint64_t word = load_relaxed(&in->slots[i]);
-            if (word >> TAG_SHIFT != tag || word == 0)
+            if (word == 0)
                 continue;
             block *b = block_at(a, word & REF_MASK);
             if (!b)

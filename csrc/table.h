@@ -16,6 +16,10 @@
 #include "entry.h"
 #include "slab.h"
 
+#if defined(__SSE2__) && !defined(SHOAL_TSAN)
+#include <emmintrin.h>
+#endif
+
 typedef struct lookup {
     const void *key;
     uint32_t key_size;
@@ -24,6 +28,17 @@ typedef struct lookup {
     uint64_t bucket_hash;
     uint64_t parent; /* of a field: the object that it belongs to */
 } lookup;
+
+/* Where an operation's key belongs, of a namespace that is no tree; OK or INVALID. */
+static inline shoal_status lookup_make(shoal_arena *a, const shoal_namespace *ns, const void *key, size_t key_size, lookup *out)
+{
+    if (unlikely(key_size == 0 || key_size > SHOAL_KEY_MAX || ns->id >= NAMESPACE_MAX))
+        return SHOAL_INVALID;
+    uint64_t hash = hash_key(a->secret, ns->uid, key, key_size);
+    *out = (lookup){.key = key, .key_size = (uint32_t)key_size, .ns = ns->id,
+                    .shard_index = (uint32_t)hash & (a->nshards - 1), .bucket_hash = hash >> 8};
+    return SHOAL_OK;
+}
 
 typedef struct place {
     bucket *head, *in;
@@ -73,6 +88,27 @@ static inline bucket *bucket_next(shoal_arena *a, const bucket *in, bool *bad)
     return (bucket *)(a->base + (link << 6));
 }
 
+/* Which slots may hold the tag: bit i for slot i. Only a filter of racing loads: the slot itself is loaded again. */
+static inline uint32_t slots_with(const bucket *in, uint64_t tag)
+{
+#if defined(__SSE2__) && !defined(SHOAL_TSAN)
+    __asm__ __volatile__("" ::: "memory");
+    const __m128i *words = (const __m128i *)in; /* word and slot 0, slots 1 and 2, ... */
+    __m128i wanted = _mm_set1_epi32((int)tag), tags[2];
+    for (int i = 0; i < 2; i++) {
+        __m128 low = _mm_castsi128_ps(_mm_load_si128(words + 2 * i)), high = _mm_castsi128_ps(_mm_load_si128(words + 2 * i + 1));
+        __m128i tops = _mm_castps_si128(_mm_shuffle_ps(low, high, _MM_SHUFFLE(3, 1, 3, 1)));
+        tags[i] = _mm_cmpeq_epi32(_mm_srli_epi32(tops, TAG_SHIFT - 32), wanted);
+    }
+    return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(_mm_packs_epi32(tags[0], tags[1]), _mm_setzero_si128())) >> 1;
+#else
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < BUCKET_SLOTS; i++)
+        found |= (uint32_t)(load_relaxed(&in->slots[i]) >> TAG_SHIFT == tag) << i;
+    return found;
+#endif
+}
+
 #define CHAIN_MAX 4096 /* longer is a cycle: no honest chain comes near */
 
 static inline uint64_t seq_of(uint64_t word) { return word >> SEQ_SHIFT; }
@@ -102,7 +138,18 @@ void table_remove(shoal_arena *a, uint32_t shard_index, place *p);
 /* One split if the table is past its load. Failing to is harmless: chains get longer. */
 void table_grow(shoal_arena *a, uint32_t shard_index, waiting *w);
 
-/* Is the key stored there? `verified` bytes of header are checked first. */
-bool table_matches(shoal_arena *a, const lookup *key, const block *b, entry *e);
+/* Is the key stored there? Header and key are checked to lie in the arena. */
+static inline bool table_matches(shoal_arena *a, const lookup *key, const block *b, entry *e)
+{
+    *e = entry_load(b);
+    if (e->key_size != key->key_size || e->ns != key->ns)
+        return false;
+    uint64_t offset = (uint64_t)((const uint8_t *)b - a->base), at = entry_key_at(e->flags);
+    if (!range_known(a, offset, at + e->key_size))
+        return false;
+    if (unlikely(e->flags & BLOCK_FIELD) && entry_parent((block *)(uintptr_t)b, e->flags) != key->parent)
+        return false;
+    return racing_equal((const uint8_t *)b + at, key->key, key->key_size);
+}
 
 #endif

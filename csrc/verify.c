@@ -130,6 +130,8 @@ static uint64_t verify_table(verifier *v, uint32_t s)
     shoal_arena *a = v->a;
     shard *sh = &a->shards[s];
     uint64_t n = load_relaxed(&sh->nbuckets), entries = 0, chained = 0;
+    if (sh->undo)
+        violation(v, "shard %u: an entry is half overwritten", s);
     for (uint64_t i = 0; i < n; i++) {
         bucket *head = i < BUCKETS_MAX ? bucket_at(a, sh, i) : NULL;
         bool bad = false;

@@ -287,6 +287,15 @@ shoal_status shoal_get(shoal_arena *, const shoal_namespace *, const void *key, 
 shoal_status shoal_peek(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
                         void *dst, size_t skip, size_t cap, shoal_meta *meta, int64_t wait);
 
+/* Several keys that are about to be read or written: have the memory of all of them fetched at once, not one after the other.
+ * Changes nothing; of at most SHOAL_PREFETCH keys, the rest are left. */
+#define SHOAL_PREFETCH 16
+typedef struct shoal_key {
+    const void *data;
+    size_t size;
+} shoal_key;
+void shoal_prefetch(shoal_arena *, const shoal_namespace *, const shoal_key *keys, size_t count);
+
 /* OK (*version is the new one), MISS (IF_PRESENT), EXISTS, CONFLICT, STALE, BUSY, INTERRUPTED, FULL_*,
  * READ_ONLY, INVALID. Anything but OK leaves the entry as it was. */
 shoal_status shoal_put(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,

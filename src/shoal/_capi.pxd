@@ -183,6 +183,12 @@ cdef extern from "shoal.h" nogil:
         int64_t i
         double f
 
+    enum: SHOAL_PREFETCH
+    ctypedef struct shoal_key:
+        const void *data
+        size_t size
+    void shoal_prefetch(shoal_arena *, const shoal_namespace *, const shoal_key *keys, size_t count)
+
     shoal_status shoal_get(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,
                            void *dst, size_t skip, size_t cap, shoal_meta *meta, int64_t wait)
     shoal_status shoal_peek(shoal_arena *, const shoal_namespace *, const void *key, size_t key_size,

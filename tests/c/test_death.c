@@ -18,8 +18,31 @@ static void absent_or_new(shoal_arena *a, const shoal_namespace *ns, bool done) 
 static void old_or_new(shoal_arena *a, const shoal_namespace *ns, bool done) { check_either(a, ns, done, "old", "new"); }
 static void old_or_absent(shoal_arena *a, const shoal_namespace *ns, bool done) { check_either(a, ns, done, "old", "(miss)"); }
 
+/* Written twice: it has all that its header will ever need, and is overwritten where it lies. */
+static void put_twice(shoal_arena *a, const shoal_namespace *ns)
+{
+    for (int i = 0; i < 2; i++)
+        CHECK_STATUS(put(a, ns, "key", "much longer"), SHOAL_OK);
+}
+static void put_shorter(shoal_arena *a, const shoal_namespace *ns) { put(a, ns, "key", "longer"); }
+static void long_or_short(shoal_arena *a, const shoal_namespace *ns, bool done) { check_either(a, ns, done, "much longer", "longer"); }
+static void put_timed_twice(shoal_arena *a, const shoal_namespace *ns)
+{
+    for (int i = 0; i < 2; i++)
+        CHECK_STATUS(put_ttl(a, ns, "key", "old", 1000 * SECOND), SHOAL_OK);
+}
+static void put_new_timed(shoal_arena *a, const shoal_namespace *ns) { put_ttl(a, ns, "key", "new", 3000 * SECOND); }
+static void old_or_new_each_with_its_time(shoal_arena *a, const shoal_namespace *ns, bool done)
+{
+    old_or_new(a, ns, done);
+    int64_t left = stat_of(a, ns, "key").expires_ns - shoal_clock_mono_ns();
+    CHECK((left > 2000 * SECOND) == (strcmp(get_text(a, ns, "key"), "new") == 0));
+}
+
 static void inserting(void) { walk(&(scenario){nothing, put_new, absent_or_new}); }
 static void replacing(void) { walk(&(scenario){put_old, put_new, old_or_new}); }
+static void overwriting(void) { walk(&(scenario){put_twice, put_shorter, long_or_short}); }
+static void overwriting_with_a_time(void) { walk(&(scenario){put_timed_twice, put_new_timed, old_or_new_each_with_its_time}); }
 static void deleting(void) { walk(&(scenario){put_old, delete_key, old_or_absent}); }
 
 /* A chain of overflow buckets, all keys of one bucket; "key" is among them at the end. */
@@ -34,7 +57,7 @@ static void make_chain(shoal_arena *a, const shoal_namespace *ns)
             i++;
         }
     }
-    while (a->shards[0].entries * 100 + 100 > a->shards[0].nbuckets * BUCKET_SLOTS * 82) /* no split in the next insert */
+    while (a->shards[0].entries * 100 + 100 > a->shards[0].nbuckets * BUCKET_SLOTS * 77) /* no split in the next insert */
         CHECK_STATUS(put(a, ns, numbered("split", number++), "x"), SHOAL_OK);
     CHECK(a->shards[0].chained > 0);
 }
@@ -59,7 +82,7 @@ static void fill_before_split(shoal_arena *a, const shoal_namespace *ns)
 {
     shard *sh = &a->shards[0];
     unsigned fills = 0, gone = 0;
-    while (sh->nbuckets < 40 || (sh->entries + 1) * 100 <= sh->nbuckets * BUCKET_SLOTS * 82)
+    while (sh->nbuckets < 40 || (sh->entries + 1) * 100 <= sh->nbuckets * BUCKET_SLOTS * 77)
         CHECK_STATUS(put(a, ns, numbered("fill", fills++), "x"), SHOAL_OK);
     uint64_t target = sh->nbuckets - (1ull << (63 - __builtin_clzll(sh->nbuckets)));
     for (unsigned number = 0; bucket_at(a, sh, target)->word % SEQ_ONE == 0 && gone < fills; number++) {
@@ -261,6 +284,7 @@ static void recovering(void)
     SKIP("single steps through a recovery take too long with the address sanitizer");
 #else
     walk_recovery(&(scenario){put_old, put_new, old_or_new}, 20);
+    walk_recovery(&(scenario){put_twice, put_shorter, long_or_short}, 8); /* half overwritten */
     walk_recovery(&(scenario){put_old, put_large_new, old_or_new}, 25);
 #endif
 }
@@ -270,6 +294,8 @@ static int tests(void)
     pattern_fill(large_new, 2, sizeof large_new);
     RUN(inserting);
     RUN(replacing);
+    RUN(overwriting);
+    RUN(overwriting_with_a_time);
     RUN(deleting);
     RUN(inserting_into_a_chain);
     RUN(deleting_from_a_chain);

@@ -3,6 +3,8 @@
 
 #include "fixture.h"
 #include "recover.h"
+#include "remove.h"
+#include "undo.h"
 
 static void every_write_is_refused(void)
 {
@@ -157,6 +159,31 @@ static void a_reader_reads_beside_a_dead_writers_lock(void)
     ARENA_END(a);
 }
 
+/* Of an entry that the dead one was overwriting where it lies, a reader has what it was before. */
+static void a_reader_reads_what_a_dead_writer_had_half_overwritten(void)
+{
+    shoal_arena *a = arena_new("half", MIB);
+    shoal_namespace ns = ns_default(a);
+    waiting w = {.wait = WAIT};
+    place p;
+    lookup key;
+    REQUIRE(put(a, &ns, "k", "before") == SHOAL_OK && put(a, &ns, "other", "is whole") == SHOAL_OK);
+    REQUIRE(lookup_make(a, &ns, "k", 1, &key) == SHOAL_OK && shard_lock(a, 0, &w) == SHOAL_OK);
+    REQUIRE(table_find(a, &key, &p) == SHOAL_OK);
+    uint64_t at = entry_value_at(&p.e, p.ref);
+    undo_keep(&a->shards[0], p.ref, p.b, at + p.e.value_size);
+    table_begin(p.head);
+    memcpy((uint8_t *)p.b + at, "aft", 3);
+    a->shards[0].lock.word = LOCK_OWNER_MASK;
+    shoal_arena *r = arena_attach("half", 'r');
+    CHECK_TEXT(get_text(r, &ns, "k"), "before");
+    CHECK_TEXT(get_text(r, &ns, "other"), "is whole");
+    shoal_close(r);
+    CHECK_TEXT(get_text(a, &ns, "k"), "before");
+    CHECK_SOUND(a);
+    ARENA_END(a);
+}
+
 /* A stopped writer is not dead: the bucket that it holds odd is waited for, and not for ever. */
 static void a_reader_waits_for_a_living_writer(void)
 {
@@ -187,6 +214,7 @@ static int tests(void)
     RUN(a_reader_keeps_the_arena_alive);
     RUN(a_reader_reads_beside_writers);
     RUN(a_reader_reads_beside_a_dead_writers_lock);
+    RUN(a_reader_reads_what_a_dead_writer_had_half_overwritten);
     RUN(a_reader_waits_for_a_living_writer);
     return check_report();
 }

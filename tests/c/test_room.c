@@ -336,7 +336,7 @@ static void sieve_makes_room_in_a_full_arena(void)
 }
 
 /* One large value takes the place of thousands of small ones. What stays is the table, which by its growth lies in a
- * few places of the arena: a third of it can be had in one piece. */
+ * few places of the arena: a sixth of it can be had in one piece. */
 static void sieve_evicts_as_many_as_it_takes(void)
 {
     shoal_arena *a = arena_new("many", 16 * MIB);
@@ -345,8 +345,8 @@ static void sieve_evicts_as_many_as_it_takes(void)
     for (; stats_of(a).evicted == 0 && count < 400000; count++)
         REQUIRE(put_pattern(a, &ns, numbered("k", count), count, 900, false) == SHOAL_OK);
     CHECK(count > 12000);
-    CHECK_STATUS(put_pattern(a, &ns, "large", 1, 5 * MIB, false), SHOAL_OK);
-    CHECK_STATUS(get_pattern(a, &ns, "large", 1, 5 * MIB), SHOAL_OK);
+    CHECK_STATUS(put_pattern(a, &ns, "large", 1, 8 * MIB / 3, false), SHOAL_OK);
+    CHECK_STATUS(get_pattern(a, &ns, "large", 1, 8 * MIB / 3), SHOAL_OK);
     ARENA_END(a);
 }
 

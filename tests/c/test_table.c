@@ -86,7 +86,7 @@ static void the_table_grows_with_its_entries(void)
     for (unsigned i = 0; i < KEYS; i++)
         REQUIRE(put(a, &ns, numbered("key", i), numbered("value", i)) == SHOAL_OK);
     CHECK_EQ(sh->entries, (uint64_t)KEYS);
-    CHECK(sh->entries * 100 <= sh->nbuckets * BUCKET_SLOTS * 85 + 100 * BUCKET_SLOTS);
+    CHECK(sh->entries * 100 <= sh->nbuckets * BUCKET_SLOTS * 80 + 100 * BUCKET_SLOTS);
     CHECK(sh->chained < sh->nbuckets / 2);
     for (unsigned i = 0; i < KEYS; i++)
         CHECK_TEXT(get_text(a, &ns, numbered("key", i)), numbered("value", i));

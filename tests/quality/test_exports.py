@@ -73,7 +73,8 @@ def test_init_is_imports_and_all_only() -> None:
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_every_module_says_what_it_shows(path: Path) -> None:
-    assert all_of(path) is not None or path.name == "__main__.py", "no __all__"
+    bare = len(ast.parse(path.read_text()).body) == 1  # a docstring: it shows nothing
+    assert all_of(path) is not None or path.name == "__main__.py" or bare, "no __all__"
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ C_LAYERS = (
     "pages",
     "pins",
     "entry",
+    "undo",
     "slab",
     "table",
     "lists",
@@ -176,6 +177,7 @@ PYTHON_LAYERS = (
     {"memory", "scope", "snapshot", "store", "views"},
     {"_core", "backends", "arena", "arena_memory"},
     {"__init__", "_lazy"},
+    {"adapters"},
     {"bench"},
     {"cli", "__main__"},
 )

@@ -11,6 +11,8 @@ import builtins
 import io
 import os
 import re
+import subprocess
+import sys
 import tokenize
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ["README.md", "docs/memory.md"]
+# Some need a framework, and are left out where it is not installed.
+ADAPTERS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs" / "adapters").glob("*.md"))
 
 
 def program(text: str) -> str:
@@ -105,6 +109,14 @@ def run(text: str, name: str) -> int:
     return len(promised)
 
 
+def need_what_it_imports(text: str) -> None:
+    """Skip the test if the document imports a framework that is not installed."""
+    for node in ast.walk(ast.parse(program(text))):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            module = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+            pytest.importorskip(str(module), reason=f"{module} needs what is not installed", exc_type=ImportError)
+
+
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_the_examples_do_what_they_say(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -114,9 +126,28 @@ def test_the_examples_do_what_they_say(name: str, tmp_path: Path, monkeypatch: p
     assert f"docs-{os.getpid()}" not in [info.name for info in shoal.list_arenas()]
 
 
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_the_examples_of_adapters_do_what_they_say(name: str, tmp_path: Path) -> None:
+    """In a process of their own, for frameworks keep what they are given as long as theirs lasts."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    need_what_it_imports(text)
+    arguments = [sys.executable, __file__, str(ROOT / name), str(tmp_path)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as program:
+        printed, _ = program.communicate(timeout=100)
+    assert program.returncode == 0, printed
+    assert printed.splitlines()[-1] == f"kept {sum(line.count('# =>') for line in text.splitlines())}"
+    mine = (f"docs-{program.pid}", f"anon-{program.pid}-")
+    assert [info.name for info in shoal.list_arenas() if info.name.startswith(mine)] == []
+
+
 @pytest.mark.parametrize(
     "line", ["1 + 1  # => 3", "[][0]  # => KeyError", "1  # => IndexError", "x = 1  # => 1", "# => 1", "raise OSError"]
 )
 def test_what_does_something_else_is_found(line: str) -> None:
     with pytest.raises((AssertionError, OSError)):
         run(f"```python\n{line}\n```", "wrong")
+
+
+if __name__ == "__main__":
+    os.chdir(sys.argv[2])
+    print("kept", run(Path(sys.argv[1]).read_text(encoding="utf-8"), sys.argv[1]))

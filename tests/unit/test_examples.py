@@ -101,6 +101,22 @@ def test_customer_memory() -> None:
     assert printed.splitlines()[-1].endswith("no run has left anything")
 
 
+def test_kairei_session() -> None:
+    lines = run_example("kairei_session").splitlines()
+    assert lines[0] == "Alice (31 bytes of application/json): 12 answers"
+    assert lines[-2] == f"by the last provider: {[f'session_123_2_{number}' for number in range(4)]}"
+    assert lines[-1] == "Storage error: Maximum capacity reached (50 keys)"
+
+
+def test_omagent_worker() -> None:
+    pytest.importorskip("omagent_core.engine.worker.base", reason="OmAgent is not installed")
+    assert run_example("omagent_worker").splitlines() == [
+        "{'seen': 12}",
+        "{'images': {'count': 12, 'reds': [0.0, 80.0, 160.0]}, 'by': 'Curator'}",
+        "0 values are left",
+    ]
+
+
 @pytest.mark.parametrize("name", ["agent_pipeline", "customer_memory", "quickstart"])
 def test_as_modules(name: str) -> None:
     """As `python -m`, which is how those without the source run them; children are spawned then as well."""

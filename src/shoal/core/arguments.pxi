@@ -5,15 +5,30 @@ cdef object _DEFAULT = DEFAULT
 cdef object _KEEP = KEEP
 
 
-cdef int64_t _ns(object ttl) except? -3:
+cdef double _MAX_TTL = MAX_TTL
+
+
+cdef inline int64_t _ns(object ttl) except? -3:
     if ttl is _DEFAULT:
         return SHOAL_TTL_DEFAULT
     if ttl is None:
         return SHOAL_TTL_NEVER
+    return _seconds_ns(ttl)
+
+
+cdef int64_t _seconds_ns(object ttl) except? -3:
+    cdef double seconds = 0
+    cdef int overflow = 0
     if ttl is _KEEP:
         return SHOAL_TTL_KEEP
-    seconds = parse_ttl(ttl)
-    return SHOAL_TTL_NEVER if seconds is None else ttl_to_ns(seconds)
+    if type(ttl) is int:
+        seconds = PyLong_AsLongLongAndOverflow(ttl, &overflow)
+    elif type(ttl) is float:
+        seconds = PyFloat_AS_DOUBLE(ttl)
+    if 0 < seconds <= _MAX_TTL and not overflow:
+        return max(<int64_t>(seconds * 1e9 + 0.5), <int64_t>1)
+    parsed = parse_ttl(ttl)  # has the words for what is wrong with it
+    return SHOAL_TTL_NEVER if parsed is None else ttl_to_ns(parsed)
 
 
 cdef inline int _number(object value, object key, shoal_number *out) except -1:
@@ -51,6 +66,23 @@ cdef inline int _key(object key, call_t *c) except -1:
             return 0
     check_key(key)  # has the words for what is wrong with it
     raise InvalidKey("not a key", key=key)
+
+
+cdef list _keys(object keys):
+    """Several keys, all of them checked before anything is done with the first."""
+    cdef list names
+    cdef Py_ssize_t i, n
+    if PyUnicode_Check(keys):
+        return check_keys(keys)  # refuses it
+    names = list(keys)
+    for i in range(len(names)):
+        key = names[i]
+        if type(key) is str and PyUnicode_IS_COMPACT_ASCII(key):
+            n = PyUnicode_GET_LENGTH(key)
+            if 0 < n <= SHOAL_KEY_MAX:
+                continue
+        names[i] = check_key(key)
+    return names
 
 
 cdef int _check_version(object version, object key) except -1:

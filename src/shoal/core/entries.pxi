@@ -28,6 +28,19 @@ cdef class Entries(Handle):
         """The same by a path, of a handle that has a tree."""
 
     @cython.final
+    cdef int _prefetch(self, list names, Py_ssize_t first) except -1:
+        """Have the memory of some of these keys, from one on, fetched at once."""
+        cdef shoal_key keys[SHOAL_PREFETCH]
+        cdef Py_ssize_t i, size = 0, n = min(len(names) - first, <Py_ssize_t>SHOAL_PREFETCH)
+        if self._arena.ptr == NULL or self._prefix is not None:
+            return 0
+        for i in range(n):
+            keys[i].data = PyUnicode_AsUTF8AndSize(names[first + i], &size)
+            keys[i].size = size
+        shoal_prefetch(self._arena.ptr, &self._space, keys, n)
+        return 0
+
+    @cython.final
     cdef inline object _find(self, object key, call_t *c):
         """The value, or _NOTHING."""
         cdef uint8_t small[SMALL]
@@ -216,7 +229,7 @@ cdef class Entries(Handle):
 
     @cython.final
     cdef int _put(
-        self, object key, object value, object ttl, int condition, call_t *c, bint overwrite=False
+        self, object key, object value, int64_t ttl, int condition, call_t *c, bint overwrite=False
     ) except -1:
         """OK, MISS, EXISTS or CONFLICT; anything else raises."""
         cdef uint8_t scratch[SCRATCH]
@@ -224,7 +237,7 @@ cdef class Entries(Handle):
         cdef size_t size
         cdef shoal_arena *arena
         name = self._aim(key, c)
-        c.put.ttl = SHOAL_TTL_DEFAULT if ttl is _DEFAULT else _ns(ttl)
+        c.put.ttl = ttl
         owner = _write(value, self._pickle, &c.put, scratch)
         c.put.condition = condition
         c.put.is_object = False
@@ -265,40 +278,52 @@ cdef class Entries(Handle):
         return c.version
 
     @cython.final
-    cdef bint _delete(self, object key, shoal_bytes *old) except -1:
+    cdef inline bint _delete(self, object key, shoal_bytes *old) except -1:
         cdef call_t c
-        cdef int status
+        cdef int status = SHOAL_BUSY
+        cdef shoal_arena *arena
         name = self._aim(key, &c)
-        c.op = OP_DELETE
+        arena = self._arena.ptr
+        if arena != NULL:
+            status = shoal_delete(arena, &self._space, c.key, c.key_size, old, 0)
+            if status == SHOAL_OK:
+                return True
+            if status == SHOAL_MISS:
+                return False
         c.put.old = old
-        status = self._run(&c, True)
-        if status == SHOAL_MISS:
-            return False
-        self._check(status, key)
-        return True
+        return self._change_slowly(OP_DELETE, key, &c, status, 0) == SHOAL_OK
 
     @cython.final
-    cdef object _add(self, object key, object by, object initial, object ttl):
+    cdef int _change_slowly(self, op_t op, object key, call_t *c, int status, size_t size) except -1:
+        """OK or MISS; anything else raises."""
+        if status == SHOAL_BUSY or status == SHOAL_STALE:
+            c.op = op
+            status = self._run(c, True)
+        if status != SHOAL_MISS:
+            self._check(status, key, size)
+        return status
+
+    @cython.final
+    cdef inline object _add(self, object key, object by, object initial, object ttl):
         cdef call_t c
+        cdef int status = SHOAL_BUSY
+        cdef shoal_arena *arena
         name = self._aim(key, &c)
         _number(by, key, &c.by)
         _number(initial, key, &c.initial)
         c.ttl = SHOAL_TTL_KEEP if ttl is _DEFAULT else _ns(ttl)
-        c.op = OP_INCR
-        self._check(self._run(&c, True), key, c.key_size + HEAD_MAX)
+        arena = self._arena.ptr
+        if arena != NULL:
+            status = shoal_incr(arena, &self._space, c.key, c.key_size, &c.by, &c.initial, c.ttl, &c.result, 0)
+        if status != SHOAL_OK and self._change_slowly(OP_INCR, key, &c, status, c.key_size + HEAD_MAX) == SHOAL_MISS:
+            self._check(SHOAL_MISS, key)
         if c.result.is_float:
-            return c.result.f
-        return c.result.i
+            return PyFloat_FromDouble(c.result.f)
+        return PyLong_FromLongLong(c.result.i)
 
     @cython.final
     cdef bint _touch(self, object key, object ttl) except -1:
         cdef call_t c
-        cdef int status
         name = self._aim(key, &c)
         c.ttl = _ns(ttl)
-        c.op = OP_TOUCH
-        status = self._run(&c, True)
-        if status == SHOAL_MISS:
-            return False
-        self._check(status, key, c.key_size)
-        return True
+        return self._change_slowly(OP_TOUCH, key, &c, SHOAL_BUSY, c.key_size) == SHOAL_OK

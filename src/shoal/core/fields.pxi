@@ -335,7 +335,7 @@ cdef class Fields(Views):
         cdef call_t c
         self._check_field(path)
         c.put.old = NULL
-        self._put(path, value, ttl, SHOAL_IF_ANY, &c, overwrite)
+        self._put(path, value, _ns(ttl), SHOAL_IF_ANY, &c, overwrite)
         expires = None
         if c.expires:
             expires = (shoal_clock_wall_us() + (c.expires - shoal_clock_mono_ns()) // 1000) / 1e6
@@ -389,7 +389,7 @@ cdef class Fields(Views):
         _check_version(version, self._whole(path))
         c.put.old = NULL
         c.put.version = version
-        return self._put(path, value, ttl, SHOAL_IF_VERSION, &c) == SHOAL_OK
+        return self._put(path, value, _ns(ttl), SHOAL_IF_VERSION, &c) == SHOAL_OK
 
     def incr(self, path, by=1, *, initial=0, ttl=DEFAULT):
         """Add to the number there, or to `initial` if there is none, as of a store."""

@@ -29,10 +29,14 @@ cdef class Reader(Opened):
         """Those of the entries that are there."""
         cdef call_t c
         cdef dict found = {}
-        for key in check_keys(keys):
-            value = self._find(key, &c)
+        cdef list names = _keys(keys)
+        cdef Py_ssize_t i
+        for i in range(len(names)):
+            if i % SHOAL_PREFETCH == 0:
+                self._prefetch(names, i)
+            value = self._find(names[i], &c)
             if value is not _NOTHING:
-                found[key] = value
+                found[names[i]] = value
         return found
 
     def __contains__(self, key):

@@ -19,6 +19,20 @@ cdef object _too_big(object value, size_t size):
     )
 
 
+cdef inline bint _is_plain(object value) except -1:
+    """Whether it can be stored for sure, and in so few steps that they may be done twice."""
+    cdef int overflow = 0
+    kind = <object>Py_TYPE(value)
+    if kind is str:
+        return PyUnicode_IS_COMPACT_ASCII(value) and PyUnicode_GET_LENGTH(value) <= SHOAL_VALUE_MAX - HEAD_MAX
+    if kind is int:
+        PyLong_AsLongLongAndOverflow(value, &overflow)
+        return overflow == 0
+    if kind is bytes:
+        return PyBytes_GET_SIZE(value) <= SHOAL_VALUE_MAX - HEAD_MAX
+    return value is None or kind is float or kind is bool
+
+
 cdef object _write(object value, bint pickle, shoal_put_args *put, uint8_t *scratch):
     """Point head and body of `put` to the encoded value; the result keeps them where they are."""
     cdef Py_ssize_t n

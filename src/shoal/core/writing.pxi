@@ -8,25 +8,25 @@ cdef class Writer(Reader):
         """Write the entry, whether there is one or not. The result is its new version."""
         cdef call_t c
         c.put.old = NULL
-        self._put(key, value, ttl, SHOAL_IF_ANY, &c)
+        self._put(key, value, _ns(ttl), SHOAL_IF_ANY, &c)
         return PyLong_FromUnsignedLongLong(c.version)
 
     def __setitem__(self, key, value):
         cdef call_t c
         c.put.old = NULL
-        self._put(key, value, _DEFAULT, SHOAL_IF_ANY, &c)
+        self._put(key, value, SHOAL_TTL_DEFAULT, SHOAL_IF_ANY, &c)
 
     def add(self, key, value, *, ttl=DEFAULT) -> bool:
         """Write the entry only if it is absent. Of several callers at once, one gets True."""
         cdef call_t c
         c.put.old = NULL
-        return self._put(key, value, ttl, SHOAL_IF_ABSENT, &c) == SHOAL_OK
+        return self._put(key, value, _ns(ttl), SHOAL_IF_ABSENT, &c) == SHOAL_OK
 
     def replace(self, key, value, *, ttl=DEFAULT) -> bool:
         """Write the entry only if it is there."""
         cdef call_t c
         c.put.old = NULL
-        return self._put(key, value, ttl, SHOAL_IF_PRESENT, &c) == SHOAL_OK
+        return self._put(key, value, _ns(ttl), SHOAL_IF_PRESENT, &c) == SHOAL_OK
 
     def swap(self, key, value, *, ttl=DEFAULT):
         """Write the entry; the result is the value that it replaced, or None.
@@ -38,7 +38,7 @@ cdef class Writer(Reader):
             self._check_readable(key)
         c.bytes.data = NULL
         c.put.old = &c.bytes
-        self._put(key, value, ttl, SHOAL_IF_ANY, &c)
+        self._put(key, value, _ns(ttl), SHOAL_IF_ANY, &c)
         return _take(&c.bytes, self._pickle)
 
     def compare_and_set(self, key, value, version, *, ttl=DEFAULT) -> bool:
@@ -47,17 +47,28 @@ cdef class Writer(Reader):
         _check_version(version, key)
         c.put.old = NULL
         c.put.version = version
-        return self._put(key, value, ttl, SHOAL_IF_VERSION, &c) == SHOAL_OK
+        return self._put(key, value, _ns(ttl), SHOAL_IF_VERSION, &c) == SHOAL_OK
 
     def set_many(self, mapping, *, ttl=DEFAULT) -> None:
         """Write all entries, each atomically.
 
         A key or value that cannot be stored is found before the first write: then nothing changes.
         """
-        cdef list encoded = [(check_key(key), self._encode(value)) for key, value in mapping.items()]
+        cdef call_t c
+        cdef list items = list(mapping.items()), names, values, ready
         cdef int64_t nanoseconds = _ns(ttl)
-        for key, data in encoded:
-            self._put_bytes(key, data, nanoseconds)
+        cdef Py_ssize_t i
+        names = _keys([key for key, _ in items])
+        values = [value for _, value in items]
+        ready = [None if _is_plain(value) else self._encode(value) for value in values]
+        for i in range(len(names)):
+            if i % SHOAL_PREFETCH == 0:
+                self._prefetch(names, i)
+            if ready[i] is None:
+                c.put.old = NULL
+                self._put(names[i], values[i], nanoseconds, SHOAL_IF_ANY, &c)
+            else:
+                self._put_bytes(names[i], ready[i], nanoseconds)
 
     def _set_encoded(self, key, bytes data not None, ttl) -> int:
         """As `set`, with a value that is encoded already."""
@@ -86,9 +97,12 @@ cdef class Writer(Reader):
 
     def delete_many(self, keys) -> int:
         """Remove the entries; how many of them were there."""
-        cdef Py_ssize_t count = 0
-        for key in check_keys(keys):
-            count += self._delete(key, NULL)
+        cdef list names = _keys(keys)
+        cdef Py_ssize_t i, count = 0
+        for i in range(len(names)):
+            if i % SHOAL_PREFETCH == 0:
+                self._prefetch(names, i)
+            count += self._delete(names[i], NULL)
         return count
 
     def pop(self, key, default=MISSING):
