@@ -18,6 +18,7 @@
 #include "fields.h"
 #include "os.h"
 #include "recover.h"
+#include "undo.h"
 
 #define LINES_MAX 200 /* about single entries */
 #define VERSION_REASON (VERSION_MASK >> 1) /* 140 million million writes */
@@ -364,6 +365,8 @@ static shoal_status salvage_shard(repair *r, uint32_t shard_index)
     shoal_status status = shard_lock(into, shard_index, &w);
     if (status != SHOAL_OK)
         return status;
+    if (!undo_apply(r->from, &r->from->shards[shard_index])) /* the entry itself is judged like any other */
+        tell(r, "shard %u: what an entry was before it was overwritten is damaged", shard_index);
     status = salvage_table(r, shard_index);
     /* No id is ever given twice, unless what the shard says is out of all reason. */
     uint64_t version = r->from->shards[shard_index].version;
