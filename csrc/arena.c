@@ -16,7 +16,6 @@
 
 #define GATE_WAIT_NS ((int64_t)5 * 1000 * 1000 * 1000)
 #define DESTROY_WAIT_NS ((int64_t)200 * 1000 * 1000)
-#define PATH_BYTES 320
 
 static shoal_status failed(shoal_error *error, shoal_status status, const char *what)
 {
@@ -34,17 +33,17 @@ static shoal_status os_failed(shoal_error *error, const char *what)
     return failed(error, status, what);
 }
 
-static bool path_of(const char *name, char path[PATH_BYTES])
+bool arena_path_of(const char *name, char path[ARENA_PATH])
 {
     size_t n = strlen(name);
     if (n == 0 || n > SHOAL_NAME_MAX || strchr(name, '/'))
         return false;
-    snprintf(path, PATH_BYTES, "%s/%s%s", os_directory(), SHOAL_PREFIX, name);
+    snprintf(path, ARENA_PATH, "%s/%s%s", os_directory(), SHOAL_PREFIX, name);
     return true;
 }
 
 /* Does the path still lead to this open file? */
-static bool still_named(int fd, const char *path, struct stat *st)
+bool arena_still_named(int fd, const char *path, struct stat *st)
 {
     struct stat named;
     return fstat(fd, st) == 0 && st->st_nlink > 0 && lstat(path, &named) == 0 && named.st_ino == st->st_ino &&
@@ -85,6 +84,23 @@ static shoal_status map(shoal_arena *a, uint64_t size, shoal_error *error)
 #endif
     a->base = base;
     return SHOAL_OK;
+}
+
+shoal_status arena_imagine(shoal_arena *a, const arena_geometry *g)
+{
+    void *base = mmap(NULL, g->file_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED)
+        return SHOAL_NO_MEMORY;
+    a->base = base;
+    set_pointers(a, g);
+    return SHOAL_OK;
+}
+
+void arena_forget(shoal_arena *a)
+{
+    if (a->base)
+        munmap(a->base, a->file_size);
+    a->base = NULL;
 }
 
 /* Under the gate, in a segment that is empty or half-made. The magic says INIT from the first byte on and
@@ -177,7 +193,7 @@ static int try_open(shoal_arena *a, const char *path, const shoal_options *o, in
     errno = os_gate(a->fd, deadline);
     if (errno)
         return errno == ETIMEDOUT ? failed(error, SHOAL_BUSY, "waiting for other openers") : os_failed(error, "the segment's gate");
-    if (!still_named(a->fd, path, &st))
+    if (!arena_still_named(a->fd, path, &st))
         return AGAIN;
     arena_header header = {0};
     ssize_t got = pread(a->fd, &header, sizeof header, 0);
@@ -233,11 +249,11 @@ static void forget(shoal_arena *a)
 
 shoal_status shoal_open(const char *name, const shoal_options *o, shoal_arena **out, shoal_error *error)
 {
-    char path[PATH_BYTES];
+    char path[ARENA_PATH];
     if (error)
         *error = (shoal_error){0};
     *out = NULL;
-    if (!path_of(name, path) || !memchr("cwrn", o->flag, 4) || o->flag == 0 || o->size > SHOAL_SIZE_MAX)
+    if (!arena_path_of(name, path) || !memchr("cwrn", o->flag, 4) || o->flag == 0 || o->size > SHOAL_SIZE_MAX)
         return failed(error, SHOAL_INVALID, "name, flag or size");
     shoal_arena *a = calloc(1, sizeof *a);
     if (!a)
@@ -278,14 +294,14 @@ static void drop_fork(shoal_arena *a)
 /* Take leave of the others; the last one removes the name. */
 static void leave(shoal_arena *a, bool filling)
 {
-    char path[PATH_BYTES];
+    char path[ARENA_PATH];
     struct stat st;
     drop_fork(a); /* our own claim there must not look like somebody else's */
-    if (a->fd >= 0 && path_of(a->name, path) && os_gate(a->fd, os_mono_ns() + GATE_WAIT_NS) == 0) {
+    if (a->fd >= 0 && arena_path_of(a->name, path) && os_gate(a->fd, os_mono_ns() + GATE_WAIT_NS) == 0) {
         bool persist = load_relaxed(&a->header->persist) != 0;
         if (!filling)
             process_leave(a);
-        if (!persist && !process_others(a) && still_named(a->fd, path, &st))
+        if (!persist && !process_others(a) && arena_still_named(a->fd, path, &st))
             unlink(path);
         os_ungate(a->fd);
     }
@@ -304,12 +320,12 @@ void shoal_quit(shoal_arena *a, bool filling) { leave(a, filling); }
 /* The same segment once more (by the descriptor: the name may be gone), with a reader's claim. -1: it cannot be. */
 static int reopen(const shoal_arena *a)
 {
-    char path[PATH_BYTES];
+    char path[ARENA_PATH];
     struct stat st;
     int flags = (a->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC;
     snprintf(path, sizeof path, "/proc/self/fd/%d", a->fd);
     int fd = open(path, flags);
-    if (fd < 0 && path_of(a->name, path)) {
+    if (fd < 0 && arena_path_of(a->name, path)) {
         fd = open(path, flags | O_NOFOLLOW);
         if (fd >= 0 && (fstat(fd, &st) != 0 || st.st_ino != a->inode || st.st_dev != a->device)) {
             close(fd);
@@ -395,9 +411,9 @@ static shoal_status unlink_path(const char *path)
  * user, must not have the name changed under it. A stopped process does not keep the name from being removed. */
 shoal_status shoal_destroy(const char *name)
 {
-    char path[PATH_BYTES];
+    char path[ARENA_PATH];
     struct stat st;
-    if (!path_of(name, path))
+    if (!arena_path_of(name, path))
         return SHOAL_INVALID;
     if (lstat(path, &st) != 0)
         return errno == ENOENT ? SHOAL_NOT_FOUND : SHOAL_OS;
@@ -416,15 +432,15 @@ shoal_status shoal_destroy(const char *name)
 
 shoal_status shoal_unlink(shoal_arena *a)
 {
-    char path[PATH_BYTES];
+    char path[ARENA_PATH];
     struct stat st;
     if (a->read_only)
         return SHOAL_READ_ONLY;
-    if (!path_of(a->name, path))
+    if (!arena_path_of(a->name, path))
         return SHOAL_INVALID;
     bool gate = os_gate(a->fd, os_mono_ns() + DESTROY_WAIT_NS) == 0;
     shoal_status status = SHOAL_OK;
-    if (still_named(a->fd, path, &st))
+    if (arena_still_named(a->fd, path, &st))
         status = st.st_uid == geteuid() || geteuid() == 0 ? unlink_path(path) : SHOAL_DENIED;
     if (gate)
         os_ungate(a->fd);
@@ -468,9 +484,9 @@ shoal_status shoal_list(int (*each)(void *context, const shoal_arena_info *info)
         return SHOAL_OS;
     size_t prefix = strlen(SHOAL_PREFIX);
     for (struct dirent *d; (d = readdir(directory));) {
-        char path[PATH_BYTES];
+        char path[ARENA_PATH];
         shoal_arena_info info = {0};
-        if (strncmp(d->d_name, SHOAL_PREFIX, prefix) != 0 || !path_of(d->d_name + prefix, path))
+        if (strncmp(d->d_name, SHOAL_PREFIX, prefix) != 0 || !arena_path_of(d->d_name + prefix, path))
             continue;
         snprintf(info.name, sizeof info.name, "%.*s", (int)SHOAL_NAME_MAX, d->d_name + prefix);
         if (inspect(path, &info) && each(context, &info))
@@ -482,10 +498,10 @@ shoal_status shoal_list(int (*each)(void *context, const shoal_arena_info *info)
 
 shoal_status shoal_collect(const char *name, bool *removed)
 {
-    char path[PATH_BYTES];
+    char path[ARENA_PATH];
     struct stat st;
     *removed = false;
-    if (!path_of(name, path))
+    if (!arena_path_of(name, path))
         return SHOAL_INVALID;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
@@ -495,7 +511,7 @@ shoal_status shoal_collect(const char *name, bool *removed)
     arena_header header = {0};
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || os_gate(fd, os_mono_ns() + GATE_WAIT_NS) != 0) {
         status = SHOAL_BUSY;
-    } else if (still_named(fd, path, &st)) {
+    } else if (arena_still_named(fd, path, &st)) {
         ssize_t got = pread(fd, &header, sizeof header, 0);
         bool ours = got == 0 || header.magic == SHOAL_MAGIC || header.magic == SHOAL_MAGIC_INIT;
         bool persists = got == (ssize_t)sizeof header && header.magic == SHOAL_MAGIC && header.persist;
@@ -513,9 +529,9 @@ shoal_status shoal_collect(const char *name, bool *removed)
 
 bool shoal_is_named(const shoal_arena *a)
 {
-    char path[PATH_BYTES];
+    char path[ARENA_PATH];
     struct stat st;
-    return path_of(a->name, path) && still_named(a->fd, path, &st);
+    return arena_path_of(a->name, path) && arena_still_named(a->fd, path, &st);
 }
 
 shoal_status shoal_persist(shoal_arena *a)

@@ -7,6 +7,8 @@
 #ifndef SHOAL_ARENA_H
 #define SHOAL_ARENA_H
 
+#include <sys/stat.h>
+
 #include "handle.h"
 
 /* Of the sizes and offsets of all shared structures: builds that differ refuse to share. */
@@ -16,5 +18,14 @@ bool arena_plan(uint64_t size, arena_geometry *out);
 uint64_t arena_checksum(const arena_geometry *g);
 /* Is this the geometry that arena_plan makes, in a file of that size? */
 bool arena_sound(const arena_header *header, uint64_t file_size);
+/* Memory of this process alone, laid out as an arena, all zeros. NO_MEMORY. */
+shoal_status arena_imagine(shoal_arena *a, const arena_geometry *g);
+void arena_forget(shoal_arena *a);
+
+/* False: no name of an arena. */
+#define ARENA_PATH 320
+bool arena_path_of(const char *name, char path[ARENA_PATH]);
+/* Does the path still lead to this open file? */
+bool arena_still_named(int fd, const char *path, struct stat *st);
 
 #endif

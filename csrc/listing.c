@@ -44,7 +44,7 @@ static bool append_field(shoal_bytes *out, size_t *room, bool object, const uint
 static shoal_status keys_listed(shoal_arena *a, uint32_t ns, uint32_t s, const void *prefix, size_t prefix_size, shoal_bytes *out)
 {
     namespace_head *nh = head_of(a, ns, s);
-    uint64_t left = nh->count;
+    uint64_t left = list_most(a, nh);
     size_t room = 0;
     for (uint64_t ref = nh->newest; ref; left--) {
         block *b = block_at(a, ref);
@@ -54,6 +54,8 @@ static shoal_status keys_listed(shoal_arena *a, uint32_t ns, uint32_t s, const v
         const uint8_t *key = (const uint8_t *)b + entry_key_at(e.flags);
         if (!range_known(a, ref << REF_SHIFT, entry_key_at(e.flags) + e.key_size))
             return corrupt(a, "entry: key leaves the arena");
+        if (out->size > a->pages << PAGE_SHIFT) /* before a long key in a circle fills the memory */
+            return corrupt(a, "list: more keys than there is room for");
         if (e.key_size >= prefix_size && memcmp(key, prefix, prefix_size) == 0 && !entry_expired(b, &e) &&
             !append_key(out, &room, key, e.key_size))
             return SHOAL_NO_MEMORY;
@@ -209,7 +211,7 @@ static shoal_status count_shard(shoal_arena *a, const shoal_namespace *ns, uint3
         status = SHOAL_STALE;
     } else if (sweep_due(nh, os_mono_ns())) {
         nh->cursor = 0;
-        status = sweep_steps(a, s, ns->id, ns->uid, nh->count + 1, w);
+        status = sweep_steps(a, s, ns->id, ns->uid, list_most(a, nh) + 1, w);
     }
     if (status == SHOAL_OK && ns->tree) /* what no path leads to any more does not count */
         status = graves_reap(a, s, UINT64_MAX, w);
@@ -245,13 +247,15 @@ shoal_status shoal_namespace_count(shoal_arena *a, const shoal_namespace *ns, sh
 
 static shoal_status fields_listed(shoal_arena *a, const shoal_namespace *tree, uint32_t s, const place *object, shoal_bytes *out)
 {
-    uint64_t ref = load_relaxed(object_first(object->b, object->e.flags, object->e.key_size)), left = a->shards[s].entries;
+    uint64_t ref = load_relaxed(object_first(object->b, object->e.flags, object->e.key_size)), left = entries_most(a, a->shards[s].entries);
     size_t room = 0;
     for (; ref; left--) {
         block *b = block_at(a, ref);
         entry e = b ? entry_load(b) : (entry){0};
         if (left == 0 || e.ns != tree->id || !field_sound(a, ref, &e))
             return corrupt(a, "fields: a link leads to no field, or in a cycle");
+        if (out->size > a->pages << PAGE_SHIFT)
+            return corrupt(a, "fields: more names than there is room for");
         const uint8_t *name = (const uint8_t *)b + entry_key_at(e.flags);
         if (!entry_expired(b, &e) && !append_field(out, &room, e.flags & BLOCK_OBJECT, name, e.key_size))
             return SHOAL_NO_MEMORY;

@@ -16,6 +16,15 @@ void list_remove(shoal_arena *a, namespace_head *nh, uint64_t ref, const entry *
 /* `ref` takes the place of `old`, whose links `e` holds. */
 void list_replace(shoal_arena *a, namespace_head *nh, uint64_t old, const entry *e, uint64_t ref, block *b);
 
+/* Steps after which a walk goes in circles: as many entries as are said to be there, but no more than there is room for. */
+static inline uint64_t entries_most(const shoal_arena *a, uint64_t said)
+{
+    uint64_t frontier = load_acquire(&a->header->frontier);
+    uint64_t room = (frontier <= a->pages ? frontier : a->pages) * (PAGE_SIZE / (sizeof(block) + 16));
+    return said < room ? said : room;
+}
+static inline uint64_t list_most(const shoal_arena *a, const namespace_head *nh) { return entries_most(a, nh->count); }
+
 static inline void list_expect(namespace_head *nh, uint64_t expires)
 {
     if (expires != 0) {

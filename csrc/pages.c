@@ -49,7 +49,7 @@ static uint32_t *bin_head(shoal_arena *a, uint64_t state)
 
 static void set_tail(shoal_arena *a, uint64_t page, uint64_t length)
 {
-    if (length > 1)
+    if (length > 1 && length <= a->pages - page)
         store_relaxed(&a->map[page + length - 1].state, page_state(PAGE_INSIDE, 0, 0, length - 1));
 }
 
@@ -133,6 +133,8 @@ static shoal_status find_free(shoal_arena *a, uint64_t count, int touched, uint3
     for (uint32_t bin = bin_of(count); bin < PAGE_BINS; bin++) {
         uint64_t at = a->header->bins[touched][bin];
         for (uint64_t look = 0; at && look < most; look++) {
+            if (look > frontier)
+                return corrupt(a, "page map: a bin has a cycle");
             if (at > frontier || !page_walk(a, at - 1, frontier, &state) || page_kind(state) != PAGE_FREE)
                 return corrupt(a, "page map: a bin holds a run that is not free");
             if (page_length(state) >= count && !(page_flags(state) & but)) {
@@ -221,6 +223,15 @@ static shoal_status find_committed(shoal_arena *a, uint64_t count, uint64_t *pag
     return status == SHOAL_FULL_ARENA ? SHOAL_FULL_SYSTEM : status;
 }
 
+/* A free run whose length is wrong would hand out what is in use behind it. Heads of free runs may be left inside, others never are. */
+static bool is_free_throughout(const shoal_arena *a, uint64_t page, uint64_t count)
+{
+    for (uint64_t i = 1; i < count; i++)
+        if (page_kind(load_relaxed(&a->map[page + i].state)) > PAGE_FREE)
+            return false;
+    return true;
+}
+
 shoal_status pages_take(shoal_arena *a, uint64_t count, uint32_t kind, uint32_t owner, uint64_t *page, waiting *w)
 {
     bool touched = kind != PAGE_LARGE;
@@ -236,8 +247,8 @@ shoal_status pages_take(shoal_arena *a, uint64_t count, uint32_t kind, uint32_t 
             status = find_committed(a, count, page);
     }
     uint64_t p = *page, state = 0;
-    if (status == SHOAL_OK)
-        state = load_relaxed(&a->map[p].state);
+    if (status == SHOAL_OK && (!page_walk(a, p, frontier_of(a), &state) || page_length(state) < count || !is_free_throughout(a, p, count)))
+        status = corrupt(a, "page map: a bin holds a run that is not free");
     if (status == SHOAL_OK && !bin_remove(a, p))
         status = corrupt(a, "page map: bin links out of bounds");
     if (status == SHOAL_OK) {

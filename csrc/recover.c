@@ -134,17 +134,19 @@ typedef struct objects {
 static uint64_t *object_slot(objects *o, uint64_t id)
 {
     uint64_t i = (id * 0x9E3779B97F4A7C15ull) >> 20;
-    while (o->slots[i & o->mask].id != 0 && o->slots[i & o->mask].id != id)
+    for (uint64_t n = 0; n < o->mask && o->slots[i & o->mask].id != 0 && o->slots[i & o->mask].id != id; n++)
         i++;
     o->slots[i & o->mask].id = id;
     return &o->slots[i & o->mask].ref;
 }
 
-/* The list of this tree's entries was made anew, so it can be trusted. */
+/* The list of this tree's entries was made anew. It is still not followed further than it was counted: what damages an arena may go on
+ * doing so. False: no memory (no slots), or just that. */
 static bool find_objects(shoal_arena *a, uint32_t shard_index, const namespace_head *nh, objects *o, uint64_t *root)
 {
+    uint64_t left = nh->count;
     o->mask = 15;
-    while (o->mask < 4 * nh->count)
+    while (o->mask < 4 * left)
         o->mask = 2 * o->mask + 1;
     o->slots = calloc(o->mask + 1, sizeof *o->slots);
     *root = 0;
@@ -152,6 +154,8 @@ static bool find_objects(shoal_arena *a, uint32_t shard_index, const namespace_h
         return false;
     for (uint64_t ref = nh->newest; ref;) {
         block *b = block_at(a, ref);
+        if (!b || left-- == 0)
+            return false;
         entry e = entry_load(b);
         if (e.flags & BLOCK_OBJECT) {
             store_relaxed(object_first(b, e.flags, e.key_size), 0);
@@ -170,10 +174,14 @@ static bool drop_orphans(shoal_arena *a, uint32_t shard_index, uint32_t ns, obje
     namespace_head *nh = head_of(a, ns, shard_index);
     uint64_t uid = load_relaxed(&a->records[ns].last_uid);
     shard *sh = &a->shards[shard_index];
+    uint64_t most = o->mask / 4 + 1; /* entries of the list */
     for (bool again = true; again;) {
         again = false;
+        uint64_t left = most;
         for (uint64_t ref = nh->newest, next; ref; ref = next) {
             block *b = block_at(a, ref);
+            if (!b || left-- == 0)
+                return false;
             entry e = entry_load(b);
             uint64_t parent = entry_parent(b, e.flags);
             place p;
@@ -208,12 +216,18 @@ static bool recover_tree(shoal_arena *a, uint32_t shard_index, uint32_t ns, mark
     if (load_relaxed(&a->records[ns].kind) == KIND_KEYS || nh->newest == 0)
         return true;
     if (!find_objects(a, shard_index, nh, &o, &root)) {
-        m->no_memory = true;
+        m->no_memory = !o.slots;
+        free(o.slots);
         return false;
     }
     bool whole = drop_orphans(a, shard_index, ns, &o, root, m);
+    uint64_t left = o.mask / 4 + 1;
     for (uint64_t ref = nh->oldest; ref && whole;) {
         block *b = block_at(a, ref);
+        if (!b || left-- == 0) {
+            whole = false;
+            break;
+        }
         entry e = entry_load(b);
         uint64_t parent = entry_parent(b, e.flags);
         if (!(parent == 0 && is_root(b, &e)))
@@ -242,12 +256,31 @@ static bool mark_directory(shoal_arena *a, const shard *sh, marks *m)
     return true;
 }
 
+/* Does the walk over the page map meet all that is marked, where it says it is? One wrong length, and the run would swallow the next
+ * ones: to free its blocks would write into theirs. */
+static bool runs_fit(shoal_arena *a, uint32_t shard_index, const marks *m, uint64_t frontier)
+{
+    uint64_t state;
+    for (uint64_t page = 0; page < frontier; page += page_length(state)) {
+        if (!page_walk(a, page, frontier, &state))
+            return false;
+        bool ours = page_kind(state) != PAGE_FREE && page_shard(state) == shard_index, slab = ours && page_kind(state) == PAGE_SLAB;
+        for (uint64_t i = 0; i < page_length(state); i++) {
+            if (slab && i > 0 && load_relaxed(&a->map[page + i].state) != page_state(PAGE_INSIDE, 0, 0, i))
+                return false;
+            if (!slab && page + i < m->frontier && m->pages[page + i] && (!ours || (page_kind(state) == PAGE_LARGE && i > 0)))
+                return false;
+        }
+    }
+    return true;
+}
+
 /* Every run of this shard: free what is neither reached nor pinned. Under the page lock: others change the map. */
 static bool recover_runs(shoal_arena *a, uint32_t shard_index, const marks *m)
 {
     shard *sh = &a->shards[shard_index];
     uint64_t state, next, frontier = load_acquire(&a->header->frontier); /* others may have moved it since the marks were made */
-    if (frontier > a->pages)
+    if (frontier > a->pages || !runs_fit(a, shard_index, m, frontier))
         return false;
     slab_reset(sh);
     if (!pins_recount(a, shard_index, frontier))
@@ -310,12 +343,12 @@ shoal_status count_lock(shoal_arena *a, uint32_t ns, waiting *w)
     return status;
 }
 
-shoal_status recover_shard(shoal_arena *a, uint32_t shard_index)
+shoal_status recover_shard(shoal_arena *a, uint32_t shard_index, int64_t wait)
 {
     shard *sh = &a->shards[shard_index];
     uint64_t n = load_relaxed(&sh->nbuckets), namespaces = load_acquire(&a->header->namespaces_high);
     marks m = {.frontier = load_acquire(&a->header->frontier)};
-    waiting w = {.wait = (int64_t)1000 * 1000 * 1000, .quiet = true};
+    waiting w = {.wait = wait, .quiet = true}; /* begins anew: a long recovery is not to be in vain */
     shoal_status status = SHOAL_CORRUPT;
     if (n > BUCKETS_MAX || namespaces > NAMESPACE_MAX || m.frontier > a->pages)
         return corrupt(a, "recovery: counts out of range");
@@ -360,7 +393,7 @@ shoal_status shard_lock(shoal_arena *a, uint32_t shard_index, waiting *w)
     shard *sh = &a->shards[shard_index];
     shoal_status status = lock_take(a, &sh->lock, w, &dead);
     if (likely(status == SHOAL_OK) && unlikely(dead)) {
-        status = recover_shard(a, shard_index);
+        status = recover_shard(a, shard_index, w->wait);
         if (status != SHOAL_OK) {
             /* Not whole: nobody may use it as if it were. An owner that cannot live keeps it so, and the next
              * who comes tries again. */

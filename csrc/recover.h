@@ -15,7 +15,8 @@ static inline void shard_unlock(shoal_arena *a, uint32_t shard_index) { lock_dro
 /* The lock of a namespace's exact count; a dead owner's count is made anew. Under a shard lock. */
 shoal_status count_lock(shoal_arena *a, uint32_t ns, waiting *w);
 
-/* Under the shard lock. CORRUPT: what is left cannot be trusted; readers go on. */
-shoal_status recover_shard(shoal_arena *a, uint32_t shard_index);
+/* Under the shard lock. CORRUPT: what is left cannot be trusted; readers go on. BUSY: the page lock, or a count's, was not to be
+ * had in `wait`. */
+shoal_status recover_shard(shoal_arena *a, uint32_t shard_index, int64_t wait);
 
 #endif

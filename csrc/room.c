@@ -59,7 +59,7 @@ shoal_status sweep_all(shoal_arena *a, const uint32_t *only, uint64_t *removed, 
             uint64_t uid = load_relaxed(&a->records[ns].uid);
             if (uid && sweep_due(nh, os_mono_ns())) {
                 nh->cursor = 0;
-                status = sweep_steps(a, s, ns, uid, nh->count + 1, w);
+                status = sweep_steps(a, s, ns, uid, list_most(a, nh) + 1, w);
             }
             if (only)
                 break;

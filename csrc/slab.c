@@ -145,6 +145,16 @@ static uint64_t run_of(shoal_arena *a, uint32_t shard_index, uint32_t c, uint64_
     return page_head(a, page, PAGE_SLAB, shard_index) && slab_run_class(&a->map[page]) == c ? page : ~0ull;
 }
 
+/* The counts that a walk over a damaged free list left: believed the next time, they would free a run that is in use. */
+static void forget_counts(shoal_arena *a, uint32_t shard_index, uint32_t c)
+{
+    uint64_t state, frontier = load_acquire(&a->header->frontier);
+    frontier = frontier <= a->pages ? frontier : 0;
+    for (uint64_t page = 0; page < frontier && page_walk(a, page, frontier, &state); page += page_length(state))
+        if (page_kind(state) == PAGE_SLAB && page_shard(state) == shard_index && slab_run_class(&a->map[page]) == c)
+            store_relaxed(&a->map[page].aux, c);
+}
+
 /* Two walks over the free list: count each run's free blocks (in the upper half of its aux), then keep
  * the blocks of runs that are in use. Costs the free list; doubling trim_at makes that constant a free. */
 static void trim_class(shoal_arena *a, uint32_t shard_index, uint32_t c, const waiting *w)
@@ -158,12 +168,14 @@ static void trim_class(shoal_arena *a, uint32_t shard_index, uint32_t c, const w
     for (uint32_t i = 0; i < sc->free_count && ref; i++, ref = next) {
         block *b = block_at(a, ref);
         uint64_t page = b ? run_of(a, shard_index, c, ref) : ~0ull;
-        if (page == ~0ull) { /* damaged: the verifier names it, nothing is given back */
+        uint64_t aux = page == ~0ull ? 0 : load_relaxed(&a->map[page].aux);
+        /* Damaged, or a cycle: the verifier names it, nothing is given back. */
+        if (page == ~0ull || aux >> 32 >= run_blocks(page_length(load_relaxed(&a->map[page].state)), class_size(c))) {
+            forget_counts(a, shard_index, c);
             pages_unlock(a);
             return;
         }
         next = load_relaxed(&b->next) & REF_MASK;
-        uint64_t aux = load_relaxed(&a->map[page].aux);
         store_relaxed(&a->map[page].aux, aux + (1ull << 32));
     }
     uint64_t kept = 0;
@@ -171,8 +183,14 @@ static void trim_class(shoal_arena *a, uint32_t shard_index, uint32_t c, const w
     ref = sc->free;
     for (uint32_t i = 0; i < count && ref; i++, ref = next) {
         block *b = block_at(a, ref);
+        uint64_t page = b ? run_of(a, shard_index, c, ref) : ~0ull;
+        if (page == ~0ull) { /* blocks that overlap: what the walk changed in one was the link of another */
+            forget_counts(a, shard_index, c);
+            empty = ~0ull;
+            break;
+        }
         next = load_relaxed(&b->next) & REF_MASK;
-        uint64_t page = run_of(a, shard_index, c, ref), aux = load_relaxed(&a->map[page].aux);
+        uint64_t aux = load_relaxed(&a->map[page].aux);
         uint64_t pages = page_length(load_relaxed(&a->map[page].state));
         bool bumping = bump_page >= page && bump_page < page + pages;
         if ((aux >> 32) + (bumping ? sc->bump_left : 0) == run_blocks(pages, class_size(c))) {
@@ -201,6 +219,8 @@ static void trim_class(shoal_arena *a, uint32_t shard_index, uint32_t c, const w
     }
     while (empty != ~0ull) {
         uint64_t page = empty;
+        if (!page_head(a, page, PAGE_SLAB, shard_index))
+            break;
         empty = load_relaxed(&((block *)page_at(a, page))->prev);
         if (bump_page >= page && bump_page < page + page_length(load_relaxed(&a->map[page].state)))
             sc->bump_left = 0;

@@ -81,7 +81,7 @@ void tree_tidy(shoal_arena *a, uint32_t shard_index, const waiting *w)
 /* The next field from `ref` on that is no newer than `version`. */
 static shoal_status older(shoal_arena *a, const shoal_namespace *tree, uint32_t s, uint64_t ref, uint64_t version, place *p, bool *found)
 {
-    for (uint64_t left = a->shards[s].entries; ref; left--) {
+    for (uint64_t left = entries_most(a, a->shards[s].entries); ref; left--) {
         shoal_status status = left ? entry_listed(a, s, tree->id, tree->uid, ref, p) : corrupt(a, "fields: a cycle");
         if (status != SHOAL_OK)
             return status;

@@ -224,7 +224,7 @@ static uint64_t verify_object(verifier *v, uint32_t s, uint64_t object, uint64_t
 static void verify_trees(verifier *v, uint32_t s)
 {
     shoal_arena *a = v->a;
-    uint64_t high = load_acquire(&a->header->namespaces_high), fields = 0, linked = 0, most = a->shards[s].entries;
+    uint64_t high = load_acquire(&a->header->namespaces_high), fields = 0, linked = 0, most = entries_most(a, a->shards[s].entries);
     for (uint32_t ns = 0; ns < high && ns < NAMESPACE_MAX; ns++)
         for (uint64_t ref = load_relaxed(&a->records[ns].kind) == KIND_KEYS ? 0 : head_of(a, ns, s)->newest, n = 0; ref && n <= most; n++) {
             block *b = block_at(a, ref);

@@ -132,6 +132,16 @@ shoal_status shoal_list(int (*each)(void *context, const shoal_arena_info *info)
 /* Remove the arena if nobody alive uses it and it does not persist. *removed tells. */
 shoal_status shoal_collect(const char *name, bool *removed);
 
+typedef struct shoal_repaired {
+    uint64_t namespaces, kept; /* entries */
+    uint64_t dropped;       /* entries that were found and are not whole; those that cannot even be found are told by `report` */
+} shoal_repaired;
+/* Put what is whole of a damaged arena into a new one, which takes its name and persists. `report` gets one line per thing that was
+ * dropped. Needs the arena's size once more while it works. Anything but OK leaves the arena as it was. BUSY: somebody uses it.
+ * CORRUPT: its header, without which nothing can be told. NOT_FOUND, DENIED, FOREIGN, FULL_SYSTEM, FULL_ARENA, NO_MEMORY. */
+shoal_status shoal_repair(const char *name, void (*report)(void *context, int severity, const char *line), void *context, int64_t wait,
+                          shoal_repaired *out);
+
 /* Does the arena's name still lead to it? False once it was destroyed or replaced. */
 bool shoal_is_named(const shoal_arena *arena);
 /* Let the arena outlive its last user, from now on. READ_ONLY. */

@@ -93,6 +93,10 @@ cdef extern from "shoal.h" nogil:
     shoal_status shoal_destroy(const char *name)
     shoal_status shoal_unlink(shoal_arena *arena)
     shoal_status shoal_list(int (*each)(void *context, const shoal_arena_info *info) noexcept, void *context)
+    ctypedef struct shoal_repaired:
+        uint64_t namespaces, kept, dropped
+    shoal_status shoal_repair(const char *name, void (*report)(void *context, int severity, const char *line) noexcept nogil,
+                              void *context, int64_t wait, shoal_repaired *out) nogil
     shoal_status shoal_collect(const char *name, c_bool *removed)
     c_bool shoal_is_named(const shoal_arena *arena)
     shoal_status shoal_persist(shoal_arena *arena)

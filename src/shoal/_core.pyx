@@ -23,6 +23,7 @@ One extension module from several parts, bottom-up:
     reading     `Reader(Opened)`: get and what else only looks
     writing     `Writer(Reader)`: set and what else changes an entry
     store       `ArenaStore(Writer)`: the namespace and the arena as a whole
+    repair      an arena that nobody uses, made anew from what is whole in it
 
 Two rules hold throughout. While the GIL is held nobody else can close a mapping, so a call that keeps the GIL
 needs no accounting; a call that lets go of it is a *visit*, and the mapping stays until the last visit ends.
@@ -105,3 +106,4 @@ include "core/opening.pxi"
 include "core/reading.pxi"
 include "core/writing.pxi"
 include "core/store.pxi"
+include "core/repair.pxi"

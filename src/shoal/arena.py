@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from .memory.object import MemoryObject
     from .options import Default, Ttl
-    from .records import ArenaInfo, Metadata, Stats
+    from .records import ArenaInfo, Metadata, Repaired, Stats
 
-__all__ = ["DEFAULT_SIZE", "ArenaStore", "destroy", "gc", "list_arenas", "open_arena"]
+__all__ = ["DEFAULT_SIZE", "ArenaStore", "destroy", "gc", "list_arenas", "open_arena", "repair"]
 
 DEFAULT_SIZE = 1 << 30
 """The cap of an arena if nothing is said, in bytes. Memory is used only as entries need it."""
@@ -210,3 +210,15 @@ def gc() -> list[str]:
 def destroy(name: str) -> None:
     """Remove an arena's name now; processes that use it go on with the memory they have. `StoreNotFound`."""
     _core.destroy(check_name(name))
+
+
+def repair(name: str, *, timeout: float = 5.0) -> Repaired:
+    """Put what is whole of a damaged arena that nobody uses into a new one, which takes its name and persists.
+
+    Anything raised leaves the arena as it was: `StoreBusy` if a process uses it, `CorruptArena` if its header is damaged, without
+    which no key can be told to be right, `CapacityExceeded` if there is no room for a second arena of its size, `StoreNotFound`,
+    `AccessDenied`, `IncompatibleArena`.
+    """
+    from .records import Repaired
+
+    return Repaired(*_core.repair(check_name(name), timeout))

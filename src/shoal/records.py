@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-__all__ = ["ArenaInfo", "Metadata", "NamespaceStats", "Stats", "utc"]
+__all__ = ["ArenaInfo", "Metadata", "NamespaceStats", "Repaired", "Stats", "utc"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -99,3 +99,16 @@ class ArenaInfo:
     """False: half-made, damaged, or laid out by another version of Shoal."""
     alive: bool
     """Some process uses it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What became of a damaged arena."""
+
+    namespaces: int
+    kept: int
+    """Entries, fields of memories included."""
+    dropped: int
+    """Entries that were found and are not whole."""
+    lines: list[str]
+    """One for each thing that is lost, also for what cannot even be found."""

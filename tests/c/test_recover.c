@@ -166,7 +166,7 @@ static void recovery_runs_beside_writers(void)
         waiting w = {.wait = WAIT};
         uint32_t s = i % a->nshards;
         REQUIRE(lock_take(a, &a->shards[s].lock, &w, &dead) == SHOAL_OK);
-        REQUIRE(recover_shard(a, s) == SHOAL_OK);
+        REQUIRE(recover_shard(a, s, SECOND) == SHOAL_OK);
         shard_unlock(a, s);
         if (i % 40 == 0)
             REQUIRE(arena_verify(a) == SHOAL_OK);

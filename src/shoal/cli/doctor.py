@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import shoal
-from shoal.errors import ShoalError, StorageError, StoreNotFound
+from shoal.errors import CorruptArena, InvalidValue, ShoalError, StorageError, StoreBusy, StoreNotFound
 from shoal.options import parse_options
 
 from .common import Commands, command, target
@@ -52,10 +52,17 @@ def register(commands: Commands) -> None:
         details="Every invariant of a store is walked, one shard after the other under its lock, while it is in use.",
     )
     parser.add_argument("store", metavar="STORE", nargs="?", type=target, help="name or URL of the store to check")
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="first put what is whole of a damaged store that nobody uses into a new one of its name",
+    )
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
     findings: list[Finding] = []
+    if arguments.repair:
+        findings += _repair(arguments.store)
     if arguments.store is None:
         findings += _python() + _memory()
         for info in sorted(shoal.list_arenas(), key=lambda info: info.name):
@@ -134,6 +141,26 @@ def _memory() -> list[Finding]:
 
 
 # ---------------------------------------------------------------- one store
+
+
+def _repair(store: str | None) -> list[Finding]:
+    options = parse_options(store) if store else None
+    if options is None or options.scheme != "shm" or not options.name:
+        raise InvalidValue("--repair wants the name of one store in shared memory")
+    from shoal.arena import repair
+
+    name = options.name
+    try:
+        repaired = repair(name)
+    except StoreBusy:
+        text = "not repaired: processes use it. End them first, for what they would write meanwhile would be lost"
+        return [Finding("problem", name, text)]
+    except CorruptArena:
+        text = "not repaired: its header is damaged, and with it what tells a right key from a wrong one. 'shoal rm' removes it"
+        return [Finding("problem", name, text)]
+    found = [Finding("warning", name, line) for line in repaired.lines]
+    text = f"repaired: {repaired.kept} entries in {repaired.namespaces} namespaces are whole and were kept, {repaired.dropped} were dropped"
+    return [*found, Finding("ok", name, text + f". It stays until 'shoal rm {name}'")]
 
 
 def _named(store: str, scheme: str, name: str | None) -> list[Finding]:
