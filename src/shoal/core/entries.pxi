@@ -233,9 +233,6 @@ cdef class Entries(Handle):
     ) except -1:
         """OK, MISS, EXISTS or CONFLICT; anything else raises."""
         cdef uint8_t scratch[SCRATCH]
-        cdef int status = SHOAL_BUSY
-        cdef size_t size
-        cdef shoal_arena *arena
         name = self._aim(key, c)
         c.put.ttl = ttl
         owner = _write(value, self._pickle, &c.put, scratch)
@@ -243,8 +240,14 @@ cdef class Entries(Handle):
         c.put.is_object = False
         c.put.overwrite = overwrite
         c.put.expires = &c.expires
-        size = c.put.head_size + c.put.body_size
-        arena = self._arena.ptr  # encoding may have run anything, so not earlier
+        return self._send(key, c)
+
+    @cython.final
+    cdef inline int _send(self, object key, call_t *c) except -1:
+        """Make the write that `c.put` says. OK, MISS, EXISTS or CONFLICT; anything else raises."""
+        cdef int status = SHOAL_BUSY
+        cdef size_t size = c.put.head_size + c.put.body_size
+        cdef shoal_arena *arena = self._arena.ptr  # encoding may have run anything, so not earlier
         if arena != NULL and size <= RELEASE:
             status = shoal_put(arena, &self._space, c.key, c.key_size, &c.put, &c.version, 0)
             if status == SHOAL_OK:
@@ -264,7 +267,6 @@ cdef class Entries(Handle):
     @cython.final
     cdef uint64_t _put_bytes(self, object key, bytes data, int64_t ttl, bint overwrite=False) except 0:
         cdef call_t c
-        cdef size_t size
         name = self._aim(key, &c)
         _write_encoded(data, &c.put)
         c.put.old = NULL
@@ -273,8 +275,7 @@ cdef class Entries(Handle):
         c.put.expires = &c.expires
         c.put.ttl = ttl
         c.put.condition = SHOAL_IF_ANY
-        size = c.put.head_size
-        self._put_slowly(key, &c, SHOAL_BUSY, size)
+        self._send(key, &c)
         return c.version
 
     @cython.final

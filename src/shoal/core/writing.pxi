@@ -55,20 +55,27 @@ cdef class Writer(Reader):
         A key or value that cannot be stored is found before the first write: then nothing changes.
         """
         cdef call_t c
-        cdef list items = list(mapping.items()), names, values, ready
+        cdef list names, values, items
+        cdef list encoded = None
         cdef int64_t nanoseconds = _ns(ttl)
         cdef Py_ssize_t i
-        names = _keys([key for key, _ in items])
-        values = [value for _, value in items]
-        ready = [None if _is_plain(value) else self._encode(value) for value in values]
+        if type(mapping) is dict:
+            names, values = _keys(mapping), list((<dict>mapping).values())
+        else:
+            items = list(mapping.items())
+            names, values = _keys([key for key, _ in items]), [value for _, value in items]
+        for value in values:
+            if not _is_plain(value):
+                encoded = [None if _is_plain(value) else self._encode(value) for value in values]
+                break
         for i in range(len(names)):
             if i % SHOAL_PREFETCH == 0:
                 self._prefetch(names, i)
-            if ready[i] is None:
+            if encoded is None or encoded[i] is None:
                 c.put.old = NULL
                 self._put(names[i], values[i], nanoseconds, SHOAL_IF_ANY, &c)
             else:
-                self._put_bytes(names[i], ready[i], nanoseconds)
+                self._put_bytes(names[i], encoded[i], nanoseconds)
 
     def _set_encoded(self, key, bytes data not None, ttl) -> int:
         """As `set`, with a value that is encoded already."""
