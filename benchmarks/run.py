@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import chart
+import codecs_of_values
 import eviction
 import footprint
 import growth
@@ -167,6 +168,15 @@ def measure_eviction(form: Form, stores: Stores) -> Any:  # noqa: ARG001 - as ev
     return {"ratios": [asdict(ratio) for ratio in ratios], "notes": notes}
 
 
+def measure_codec(form: Form, stores: Stores) -> Any:  # noqa: ARG001 - as every part
+    """Values to bytes and back."""
+    options = {"keys": 10, "payload": 1 << 20, "budget": int(1e7 * form.seconds)}
+    part = _harness(codecs_of_values.prepare, codecs_of_values.CODECS, options, form.rounds)
+    print("values to bytes and back, without a store but in the first row\n")
+    print(side_by_side(part["figures"]), *part["notes"], sep="\n", end="\n\n")
+    return part
+
+
 def measure_memory(form: Form, stores: Stores) -> Any:  # noqa: ARG001 - as every part
     """Hierarchical memory, arrays, references."""
     result, lines = memory.run(100_000, form.rounds)
@@ -182,9 +192,10 @@ PARTS: dict[str, Callable[[Form, Stores], Any]] = {
     "growth": measure_growth,
     "listing": measure_listing,
     "eviction": measure_eviction,
+    "codec": measure_codec,
     "memory": measure_memory,
 }
-IN_SHORT = [name for name in PARTS if name != "memory"]
+IN_SHORT = [name for name in PARTS if name not in ("codec", "memory")]
 
 
 def environment() -> dict[str, Any]:
