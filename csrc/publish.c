@@ -81,7 +81,7 @@ static bool fits_in_place(const writing *x, uint64_t expires)
         (expires && !(e->flags & BLOCK_EXPIRES)))
         return false;
     uint64_t before = entry_bytes(e->flags, e->key_size, e->value_size), after = entry_bytes(e->flags, e->key_size, value_size(x));
-    return before <= UNDO_BYTES && after <= UNDO_BYTES && class_of(before) == class_of(after);
+    return before <= UNDO_BYTES && after <= UNDO_BYTES && (before == after || class_of(before) == class_of(after));
 }
 
 /* Neither the allocator nor the entry's neighbours in its list are touched. */
@@ -110,7 +110,8 @@ static void overwrite(shoal_arena *a, writing *x, uint64_t expires)
     table_end(p->head);
     if (unlikely(!(p->word & SLOT_VISITED)))
         store_relaxed(&p->in->slots[p->slot], p->word | SLOT_VISITED);
-    store_relaxed(&nh->bytes, nh->bytes + e.value_size - p->e.value_size);
+    if (e.value_size != p->e.value_size) /* or the line stays with all who only look at it */
+        store_relaxed(&nh->bytes, nh->bytes + e.value_size - p->e.value_size);
     list_expect(nh, expires);
     if (x->args.expires)
         *x->args.expires = (int64_t)expires;
