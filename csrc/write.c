@@ -204,18 +204,21 @@ static bool is_full(shoal_status status)
 }
 
 /* Take a step of a write, making room for it as long as it is refused for want of some. */
-static shoal_status with_room(shoal_arena *a, writing *x, shoal_status (*take)(shoal_arena *, writing *))
+static COLD shoal_status again_with_room(shoal_arena *a, writing *x, shoal_status status, shoal_status (*take)(shoal_arena *, writing *))
 {
-    shoal_status status = SHOAL_OK;
-    for (int round = 0; round < ROOM_ROUNDS; round++) {
-        status = take(a, x);
-        if (likely(!is_full(status)))
-            break;
+    for (int round = 0; round < ROOM_ROUNDS && is_full(status); round++) {
         shoal_status room = make_room(a, x, status, round);
         if (room != SHOAL_OK)
             return room;
+        status = take(a, x);
     }
     return status;
+}
+
+static inline shoal_status with_room(shoal_arena *a, writing *x, shoal_status (*take)(shoal_arena *, writing *))
+{
+    shoal_status status = take(a, x);
+    return likely(!is_full(status)) ? status : again_with_room(a, x, status, take);
 }
 
 static shoal_status prepare_and_attempt(shoal_arena *a, writing *x)
@@ -228,13 +231,15 @@ static shoal_status perform(shoal_arena *a, writing *x)
 {
     if (unlikely(x->args.head_size > SHOAL_VALUE_MAX || x->args.body_size > SHOAL_VALUE_MAX - x->args.head_size))
         return SHOAL_INVALID;
-    if (unlikely(never_fits(a, x)))
-        return SHOAL_FULL_ARENA;
     /* What incr will store is not known before it holds the lock. */
     bool large = !x->by && block_is_large(entry_bytes(flags_of(x), x->key.key_size, value_size(x)));
-    shoal_status status = with_room(a, x, unlikely(large) ? prepare_and_attempt : attempt);
-    if (unlikely(large))
+    shoal_status status;
+    if (likely(!large)) {
+        status = with_room(a, x, attempt);
+    } else {
+        status = never_fits(a, x) ? SHOAL_FULL_ARENA : with_room(a, x, prepare_and_attempt);
         release_prepared(a, x);
+    }
     if (unlikely(x->ns->tree))
         tree_tidy(a, x->key.shard_index, &x->w);
     return status;
