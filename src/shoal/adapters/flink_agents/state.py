@@ -23,12 +23,12 @@ OBJECT = object()
 
 def is_object(path: str) -> ValueError:
     """The error of who would put a value where an object is."""
-    return ValueError(f"Cannot overwrite object field {path!r} with primitive.")
+    return ValueError(f"Cannot overwrite object field '{path}' with primitive.")
 
 
 def is_no_object(path: str) -> ValueError:
     """The error of who would put an object where a value is."""
-    return ValueError(f"Field {path!r} exists but is not object.")
+    return ValueError(f"Field '{path}' exists but is not object.")
 
 
 class State(ABC):
