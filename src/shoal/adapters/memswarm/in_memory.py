@@ -225,8 +225,8 @@ class AgentMemory(_StoreMemory):
         return f"<AgentMemory of {self.agent_id!r} in {self._entries.url}>"
 
     def _is_own_row(self, key: str) -> bool:
-        context, _, _ = key.rpartition(":")
-        return key in self._memory.read_scope(agent_id=self.agent_id, context_id=context)
+        row = self._memory._rows.get(key)
+        return row is not None and row["metadata"]["agent_id"] == self.agent_id
 
 
 def _literally(name: str) -> str:

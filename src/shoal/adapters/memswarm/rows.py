@@ -91,12 +91,18 @@ class Rows:
         found = self._memory.get(place)
         return [] if found is None else list(found.get_field_names())
 
-    def delete(self, key: str) -> None:
-        """Remove a row, if there is one."""
+    def get(self, key: str) -> Row | None:
+        """One row by its key."""
         context, separator, stamp = key.rpartition(":")
         if not separator or not _STAMP.fullmatch(stamp):
-            return
-        row = self._memory.get(f"{_context(context)}.{stamp}")
+            return None
+        row: Row | None = self._memory.get(f"{_context(context)}.{stamp}")
+        return row
+
+    def delete(self, key: str) -> None:
+        """Remove a row, if there is one."""
+        row = self.get(key)
+        context, _, stamp = key.rpartition(":")
         if row is not None and self._memory.delete(f"{_context(context)}.{stamp}"):
             for index in _indexes(row["metadata"]):
                 self._memory.delete(f"{index}.{_name('', context)}.{stamp}")
