@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
-    from ...options import Seconds
-
 __all__ = ["InMemorySharedMemoryPlugin", "Metadata", "SharedMemoryPlugin"]
 
 HOME = "kairei"
@@ -224,8 +222,10 @@ def _enter(store: Store, asked: SharedMemoryConfig) -> tuple[SharedMemoryConfig,
     return config, values
 
 
-def _ttl(config: SharedMemoryConfig) -> Seconds:
+def _ttl(config: SharedMemoryConfig) -> float | None:
     milliseconds = config.ttl_ms
     if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
         raise InvalidValue(f"ttl_ms must be a number of milliseconds, not {milliseconds!r}")
-    return parse_ttl(milliseconds / 1000 if milliseconds else None)
+    seconds = milliseconds / 1000 if milliseconds else None
+    parse_ttl(seconds)
+    return seconds

@@ -9,7 +9,7 @@ import shoal
 
 from ...errors import AccessDenied
 from .base import SharedMemoryBase
-from .rows import Rows
+from .rows import Rows, is_row_key
 from .similarity import Similarity
 
 if TYPE_CHECKING:
@@ -198,10 +198,15 @@ class AgentMemory(_StoreMemory):
 
     def delete(self, key: str) -> None:
         """Remove a value, or a row of its own by its key, if there is one."""
-        if self._is_own_row(key):
+        row = self._memory._rows.get(key)
+        if row is not None and row["metadata"]["agent_id"] == self.agent_id:
             self._memory._rows.delete(key)
-        else:
+            return
+        try:
             super().delete(key)
+        except AccessDenied:
+            if row is not None or not is_row_key(key):  # else a row that is gone, maybe its own
+                raise
 
     def write_scope(self, value: Any, metadata: Mapping[str, Any] | None = None, context_id: str | None = None) -> str:
         """Append a row to a context, in the name of this agent and its group; its key."""
@@ -223,10 +228,6 @@ class AgentMemory(_StoreMemory):
 
     def __repr__(self) -> str:
         return f"<AgentMemory of {self.agent_id!r} in {self._entries.url}>"
-
-    def _is_own_row(self, key: str) -> bool:
-        row = self._memory._rows.get(key)
-        return row is not None and row["metadata"]["agent_id"] == self.agent_id
 
 
 def _literally(name: str) -> str:
