@@ -416,6 +416,14 @@ def test_plugins_without_a_url_are_apart() -> None:
 # ---------------------------------------------------------------------- the registry
 
 
+def test_a_plugin_that_was_closed_is_made_anew(backend: Backend) -> None:
+    registry = kairei.ProviderRegistry(backend.url())
+    with registry.get_or_create_shared_memory_plugin(SharedMemoryConfig(namespace="a")) as plugin:
+        Memory(plugin).set("key", 1)
+    assert Memory(registry.get_or_create_shared_memory_plugin(SharedMemoryConfig(namespace="a"))).get("key") == 1
+    registry.shutdown()
+
+
 def test_one_plugin_per_namespace(backend: Backend) -> None:
     registry = kairei.ProviderRegistry(backend.url())
     one = registry.get_or_create_shared_memory_plugin(SharedMemoryConfig(namespace="a"))
