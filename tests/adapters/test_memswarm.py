@@ -385,6 +385,19 @@ def test_an_agent_has_its_part(swarm: InMemorySharedMemory) -> None:
     assert swarm.read() == {"inbox/bob": 3, "shared/news": 4, "secret": 5}
 
 
+def test_an_agent_finds_each_of_its_values_once(opened: list[InMemorySharedMemory]) -> None:
+    swarm = InMemorySharedMemory(url="memory://", embed=work.embed)
+    opened.append(swarm)
+    ann = swarm.agent("ann", "team", read=["*/plan", "ann/p*", "b?b/*"], write=["*"])
+    for key in ("ann/plan", "team/goal", "bob/note", "eve/plan", "eve/note"):
+        swarm.write(key, f"AI for {key}")
+    assert sorted(ann.read()) == ["ann/plan", "bob/note", "eve/plan", "team/goal"]
+    assert [key for key, _ in ann.similarity_search("AI", 9)] == ["ann/plan", "bob/note", "eve/plan", "team/goal"]
+    assert ann.read("bob/missing") is None
+    ann.clear()
+    assert list(swarm.read()) == ["eve/note"]
+
+
 def test_an_agents_name_is_no_pattern(swarm: InMemorySharedMemory) -> None:
     swarm.write("other/plan", 1)
     odd = swarm.agent("*")
