@@ -84,7 +84,7 @@ os.register_at_fork(after_in_child=_renew_lock)
 class MappingState(State):
     """Fields as entries of a mapping, by their paths; nothing is anywhere else, so who clears it clears the memory.
 
-    Threads may share it. Processes that share a mapping (of a `multiprocessing.Manager`, say) would lose updates: a
+    Threads may share it. Processes that share a mapping (a shelf, say) would lose updates: a
     change is several entries.
 
     Args:
