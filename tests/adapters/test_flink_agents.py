@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import pickle
 import sys
 import uuid
@@ -119,6 +120,9 @@ def test_a_value_over_an_object(mem: LocalMemoryObject) -> None:
     with pytest.raises(ValueError, match="Cannot overwrite object field '' with primitive"):
         mem.set("", 1)
     assert mem.get("a.obj").get_fields() == {}
+    mem.new_object("it's \\")
+    with pytest.raises(ValueError, match=r"object field 'it's \\' with"):  # the path as it is, as in the original
+        mem.set("it's \\", 1)
 
 
 def test_a_value_on_the_way_becomes_an_object(mem: LocalMemoryObject) -> None:
@@ -369,6 +373,14 @@ def test_keys_that_differ_have_memories_that_differ(store: shoal.Store) -> None:
     assert [ctx.short_term_memory.get("number") for ctx in contexts] == list(range(len(keys)))
     with pytest.raises(TypeError, match="Plain"):
         RunnerContext(store, Plain())
+
+
+def test_equal_texts_are_one_key(store: shoal.Store) -> None:
+    class Color(str, enum.Enum):  # noqa: UP042 - `str` of a StrEnum's member is its value
+        RED = "red"
+
+    RunnerContext(store, Color.RED).short_term_memory.set("number", 1)
+    assert RunnerContext(store, "red").short_term_memory.get("number") == 1
 
 
 def test_the_rest_of_a_context() -> None:

@@ -109,6 +109,13 @@ def test_its_runner_has_memory_in_the_store(store: shoal.Store) -> None:
     assert run([{"key": "ann", "value": "e"}]) == [("ann", ["e", 3, []])]  # another runner, the same memory
 
 
+def test_its_runner_leaves_no_sensory_memory(store: shoal.Store) -> None:
+    run([{"key": "ann", "value": "a"}])
+    fields = store.stats().fields
+    run([{"key": "ann", "value": value} for value in "bcd"])
+    assert store.stats().fields == fields
+
+
 def test_its_configuration_sets_the_ttl(store: shoal.Store) -> None:
     run([{"key": "ann", "value": "a"}])
     assert store.memory().ttl("ann.stats.count") is None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 
@@ -186,6 +187,23 @@ def test_what_was_set_to_stay_stays(store: shoal.Store) -> None:
     store.memory().set("a", 1)
     assert memory(store, LONG).get("a") == 1
     assert store.memory().ttl("a") is None
+
+
+def test_who_may_only_read_leaves_everything_its_time(store: shoal.Store) -> None:
+    memory(store, LONG, WRITE).set("a.b", 1)
+    before = store.memory().ttl("a.b") or 0.0
+    mem = memory(store.scope(read=["*"], write=[]), 2 * LONG, READ)
+    assert (mem.get("a.b"), mem.get("a").get_fields(), mem.is_exist("a")) == (1, {"b": 1}, True)
+    assert 0 < (store.memory().ttl("a.b") or 0.0) <= before
+    shown = memory(store.scope(read=["*"], write=[]), 2 * LONG, WRITE, EXPIRED)
+    assert [shown.get("a.b"), shown.get("a.b")] == [1, 1]  # it has expired, by this reader's settings
+
+
+def test_a_read_only_store_is_read() -> None:
+    name = f"test-{uuid4().hex}"
+    with shoal.open(name) as store, shoal.open(name, flag="r") as reading:
+        memory(store, LONG).set("a.b", 1)
+        assert memory(reading, LONG).get("a").get_fields() == {"b": 1}
 
 
 def test_sensory_memory_does_not_expire(store: shoal.Store) -> None:

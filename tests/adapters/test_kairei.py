@@ -380,6 +380,20 @@ def test_the_first_settings_of_a_namespace_count(store: shoal.Store) -> None:
             Memory(second).set("2", 2)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"max_keys": -1}, {"max_keys": 1.5}, {"ttl_ms": -5}, {"ttl_ms": "1h"}, {"ttl_ms": True}, {"ttl_ms": 2**63}],
+    ids=str,
+)
+def test_settings_that_cannot_be_do_not_count(store: shoal.Store, wrong: dict[str, Any]) -> None:
+    with pytest.raises(kairei.InvalidValue):
+        SharedMemoryPlugin(namespace="a", url=store, **wrong)
+    with SharedMemoryPlugin(max_keys=2, namespace="a", url=store) as plugin:  # whoever comes next
+        assert plugin.config == SharedMemoryConfig(2, 3_600_000, "a")
+        with pytest.raises(kairei.InvalidKey, match="must be a str"):
+            SharedMemoryPlugin(namespace=5, url=store)  # type: ignore[arg-type]
+
+
 def test_namespaces_are_apart(store: shoal.Store) -> None:
     with (
         SharedMemoryPlugin(namespace="app1", url=store) as one,
@@ -400,6 +414,14 @@ def test_plugins_without_a_url_are_apart() -> None:
 
 
 # ---------------------------------------------------------------------- the registry
+
+
+def test_a_plugin_that_was_closed_is_made_anew(backend: Backend) -> None:
+    registry = kairei.ProviderRegistry(backend.url())
+    with registry.get_or_create_shared_memory_plugin(SharedMemoryConfig(namespace="a")) as plugin:
+        Memory(plugin).set("key", 1)
+    assert Memory(registry.get_or_create_shared_memory_plugin(SharedMemoryConfig(namespace="a"))).get("key") == 1
+    registry.shutdown()
 
 
 def test_one_plugin_per_namespace(backend: Backend) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -176,6 +177,69 @@ def test_what_the_backend_refuses_is_not_cached() -> None:
 
 
 @pytest.mark.parametrize("change", ["write", "delete", "clear"])
+def test_a_backend_that_fails_after_its_change_decides(change: str) -> None:
+    class Late(work.DictMemory):
+        def fail(self) -> None:
+            assert both.read("a") in ("old", "new", None)  # a reader comes in between
+            raise TimeoutError("the answer was lost")
+
+        def write(self, key: str, value: Any) -> None:
+            super().write(key, value)
+            self.fail()
+
+        def delete(self, key: str) -> None:
+            super().delete(key)
+            self.fail()
+
+        def clear(self) -> None:
+            super().clear()
+            self.fail()
+
+    backend = Late()
+    backend.values["a"] = "old"
+    both = HybridSharedMemory(work.DictMemory(), backend)
+    assert both.read("a") == "old"  # so it is cached
+    with pytest.raises(TimeoutError):
+        getattr(both, change)(*{"write": ("a", "new"), "delete": ("a",), "clear": ()}[change])
+    assert both.read("a") == ("new" if change == "write" else None)
+
+
+def _write_and_die(both: HybridSharedMemory) -> None:
+    class Dies(ThreadSafeSharedMemory):
+        def write(self, key: str, value: Any) -> None:
+            super().write(key, value)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    HybridSharedMemory(both.cache, Dies(both.backend)).write("a", "new")
+
+
+def test_a_writer_that_is_killed_leaves_no_old_value_in_the_cache() -> None:
+    with InMemorySharedMemory() as cache, InMemorySharedMemory() as backend:
+        both = HybridSharedMemory(cache, backend)
+        both.write("a", "old")
+        child = multiprocessing.get_context("fork").Process(target=_write_and_die, args=(both,))
+        child.start()
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
+        assert both.read("a") == "new"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, True), (1, 1.0), ([1], [True]), ({"a": (0,)}, {"a": (False,)})], ids=str
+)
+def test_equal_values_of_different_types_are_not_the_same(one: Any, other: Any) -> None:
+    class Slow(work.DictMemory):
+        def write(self, key: str, value: Any) -> None:
+            backend.values[key] = other  # another writer has come and gone
+            super().write(key, value)
+
+    backend = work.DictMemory()
+    both = HybridSharedMemory(Slow(), backend)
+    both.write("a", one)
+    assert repr(both.read("a")) == repr(other)
+
+
+@pytest.mark.parametrize("change", ["write", "delete", "clear"])
 def test_a_reader_does_not_put_old_values_into_the_cache(change: str) -> None:
     cache, backend = work.DictMemory(), work.Meddling()
     both = HybridSharedMemory(cache, backend)
@@ -321,6 +385,19 @@ def test_an_agent_has_its_part(swarm: InMemorySharedMemory) -> None:
     assert swarm.read() == {"inbox/bob": 3, "shared/news": 4, "secret": 5}
 
 
+def test_an_agent_finds_each_of_its_values_once(opened: list[InMemorySharedMemory]) -> None:
+    swarm = InMemorySharedMemory(url="memory://", embed=work.embed)
+    opened.append(swarm)
+    ann = swarm.agent("ann", "team", read=["*/plan", "ann/p*", "b?b/*"], write=["*"])
+    for key in ("ann/plan", "team/goal", "bob/note", "eve/plan", "eve/note"):
+        swarm.write(key, f"AI for {key}")
+    assert sorted(ann.read()) == ["ann/plan", "bob/note", "eve/plan", "team/goal"]
+    assert [key for key, _ in ann.similarity_search("AI", 9)] == ["ann/plan", "bob/note", "eve/plan", "team/goal"]
+    assert ann.read("bob/missing") is None
+    ann.clear()
+    assert list(swarm.read()) == ["eve/note"]
+
+
 def test_an_agents_name_is_no_pattern(swarm: InMemorySharedMemory) -> None:
     swarm.write("other/plan", 1)
     odd = swarm.agent("*")
@@ -341,9 +418,22 @@ def test_an_agents_rows(swarm: InMemorySharedMemory) -> None:
     with pytest.raises(shoal.AccessDenied):
         bob.delete(key)
     ann.delete(key)
+    ann.delete(key)  # gone, and quiet
     assert [row["value"] for row in bob.read_scope().values()] == ["b"]
     bob.clear()
     assert [row["value"] for row in swarm.read_context("c").values()] == ["e"]
+
+
+def test_removing_a_row_reads_no_others() -> None:
+    with shoal.open("memory://") as store, InMemorySharedMemory(url=store) as memory:
+        ann = memory.agent("ann")
+        reads = []
+        for others in (1, 100):
+            keys = [ann.write_scope(number, context_id="c") for number in range(others)]
+            before = store.stats().hits
+            ann.delete(keys[0])
+            reads.append(store.stats().hits - before)
+        assert reads[0] == reads[1] > 0
 
 
 # ---------------------------------------------------------------------- coroutines

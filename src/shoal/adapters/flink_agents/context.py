@@ -34,7 +34,7 @@ def key_text(key: Any) -> str:
         KeyTypeError: Its text might be another one in another process.
     """
     if isinstance(key, str) and key and key[0] != "\0":
-        return str(key)
+        return str.__str__(key)  # of an enum's member `str` makes another text
     parts = key if isinstance(key, tuple) else (key,)
     wrong = next((part for part in parts if not isinstance(part, _KEYS)), None)
     if wrong is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import shoal
@@ -10,11 +12,15 @@ from .context import SharedMemories
 from .ttl import StateTtl
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import timedelta
 
 __all__ = ["install", "uninstall"]
 
 _RUNNER = "flink_agents.runtime.local_runner"
+
+# What the run under way, of this thread, has begun. The package clears sensory memory only before the next run of a key.
+_begun: ContextVar[list[SharedMemories] | None] = ContextVar("_begun", default=None)
 
 
 def install(
@@ -23,7 +29,7 @@ def install(
     """From now on, agents that run locally keep sensory and short-term memory in this store.
 
     That is what ``AgentsExecutionEnvironment.get_execution_environment()`` without Flink, and `LocalRunner`, run. Runs of one
-    key share short-term memory, in all processes that install the same store.
+    key share short-term memory, in all processes that install the same store; sensory memory goes with its run.
 
     Args:
         store: A Shoal store or its URL.
@@ -39,7 +45,7 @@ def install(
     runner = _runner()
     shared = shoal.open(store) if isinstance(store, str) else store
     fixed = StateTtl.of(ttl)
-    original = _original(runner)
+    original = _original(runner.LocalRunnerContext)
 
     class SharedRunnerContext(original):  # type: ignore[misc, valid-type]  # known at run time
         """The package's context of a key, with memory in the store."""
@@ -59,6 +65,9 @@ def install(
 
         def clear_sensory_memory(self) -> None:
             self._shared.clear_sensory()
+            begun = _begun.get()
+            if begun is not None:
+                begun.append(self._shared)
 
         def close(self) -> None:
             try:
@@ -68,13 +77,34 @@ def install(
 
     SharedRunnerContext.shoal_original = original
     runner.LocalRunnerContext = SharedRunnerContext
+    runner.LocalRunner.run = _clearing(_original(runner.LocalRunner.run))
     return shared
 
 
 def uninstall() -> None:
     """Undo `install`: contexts that are made from now on have memory of their own again."""
     runner = _runner()
-    runner.LocalRunnerContext = _original(runner)
+    runner.LocalRunnerContext = _original(runner.LocalRunnerContext)
+    runner.LocalRunner.run = _original(runner.LocalRunner.run)
+
+
+def _clearing(run: Callable[..., Any]) -> Any:
+    """The runner's method that runs an agent, with sensory memory cleared at its end."""
+
+    @wraps(run)
+    def run_and_clear(self: Any, **data: Any) -> Any:
+        begun: list[SharedMemories] = []
+        token = _begun.set(begun)
+        try:
+            return run(self, **data)
+        finally:
+            _begun.reset(token)
+            for memories in begun:
+                if not memories.ended:
+                    memories.clear_sensory()
+
+    run_and_clear.shoal_original = run  # type: ignore[attr-defined]
+    return run_and_clear
 
 
 def _runner() -> Any:
@@ -89,6 +119,5 @@ def _runner() -> Any:
         ) from error
 
 
-def _original(runner: Any) -> Any:
-    current = runner.LocalRunnerContext
+def _original(current: Any) -> Any:
     return getattr(current, "shoal_original", current)

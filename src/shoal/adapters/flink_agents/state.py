@@ -23,12 +23,12 @@ OBJECT = object()
 
 def is_object(path: str) -> ValueError:
     """The error of who would put a value where an object is."""
-    return ValueError(f"Cannot overwrite object field {path!r} with primitive.")
+    return ValueError(f"Cannot overwrite object field '{path}' with primitive.")
 
 
 def is_no_object(path: str) -> ValueError:
     """The error of who would put an object where a value is."""
-    return ValueError(f"Field {path!r} exists but is not object.")
+    return ValueError(f"Field '{path}' exists but is not object.")
 
 
 class State(ABC):
@@ -84,7 +84,7 @@ os.register_at_fork(after_in_child=_renew_lock)
 class MappingState(State):
     """Fields as entries of a mapping, by their paths; nothing is anywhere else, so who clears it clears the memory.
 
-    Threads may share it. Processes that share a mapping (of a `multiprocessing.Manager`, say) would lose updates: a
+    Threads may share it. Processes that share a mapping (a shelf, say) would lose updates: a
     change is several entries.
 
     Args:

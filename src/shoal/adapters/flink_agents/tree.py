@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...errors import KeyNotFound, PathConflict
+from ...errors import AccessDenied, KeyNotFound, PathConflict
 from ...memory.object import MemoryObject
 from ...memory.path import join, split
 from ...options import MISSING
@@ -70,6 +70,13 @@ class TreeState(State):
             left = self._memory.ttl(place)
         except KeyNotFound:
             return MISSING
+        try:
+            return self._read(place, ttl, found, version, left)
+        except AccessDenied:  # who may only read leaves everything its time
+            return OBJECT if isinstance(found, MemoryObject) else found
+
+    def _read(self, place: str, ttl: StateTtl, found: Any, version: int, left: float | None) -> Any:
+        """What was found, after what reading it brings about."""
         if isinstance(found, MemoryObject):
             if ttl.on_read:
                 self._memory.touch(f"{place}.{_PEG}", ttl.kept)

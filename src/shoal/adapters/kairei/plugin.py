@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 
 from ...backends import open as open_store
 from ...errors import CapacityExceeded
-from ...options import MISSING
+from ...options import MISSING, parse_max_keys, parse_ttl
 from ...patterns import escape
 from ...store import Store
 from .config import MAX_KEYS, NAMESPACE, TTL_MS, SharedMemoryConfig
-from .errors import InvalidKey, KeyNotFound, StorageError, translated
+from .errors import InvalidKey, InvalidValue, KeyNotFound, StorageError, translated
 from .patterns import Pattern
 from .values import check, size
 
@@ -209,14 +209,23 @@ InMemorySharedMemoryPlugin = SharedMemoryPlugin
 
 def _enter(store: Store, asked: SharedMemoryConfig) -> tuple[SharedMemoryConfig, Store]:
     """The settings that hold for a namespace, and a handle on it."""
+    # The first settings stay: wrong ones would shut out all who come later.
+    if not isinstance(asked.namespace, str):
+        raise InvalidKey(f"the name of a namespace must be a str, not {type(asked.namespace).__name__}")
+    parse_max_keys(asked.max_keys)
+    _ttl(asked)
     with store.namespace(HOME) as home:
         settings = home.setdefault("config " + asked.namespace, asked.to_dict())
     config = SharedMemoryConfig.from_dict(settings)
     # Whoever enters writes the same settings, so it does not matter who does so first.
-    values = store.namespace(
-        f"{HOME}/{config.namespace}",
-        ttl=config.ttl_ms / 1000 if config.ttl_ms else None,
-        max_keys=config.max_keys,
-        eviction="error",
-    )
+    values = store.namespace(f"{HOME}/{config.namespace}", ttl=_ttl(config), max_keys=config.max_keys, eviction="error")
     return config, values
+
+
+def _ttl(config: SharedMemoryConfig) -> float | None:
+    milliseconds = config.ttl_ms
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
+        raise InvalidValue(f"ttl_ms must be a number of milliseconds, not {milliseconds!r}")
+    seconds = milliseconds / 1000 if milliseconds else None
+    parse_ttl(seconds)
+    return seconds

@@ -36,6 +36,9 @@ class ProviderRegistry:
     def get_or_create_shared_memory_plugin(self, config: SharedMemoryConfig) -> SharedMemoryPlugin:
         """The plugin of the settings' namespace; settings count when it is made. Raises as `SharedMemoryPlugin`."""
         found = self._plugins.get(config.namespace)
+        if found is not None and found.store.closed:  # by one of those who had it
+            self._plugins.pop(config.namespace, None)
+            found = None
         if found is None:
             made = SharedMemoryPlugin(config, url=self._opened())
             found = self._plugins.setdefault(config.namespace, made)

@@ -20,7 +20,8 @@ class HybridSharedMemory(SharedMemoryBase):
 
     The backend is written first: what it refuses is not in the cache either. Whoever puts a value into the cache looks
     whether the backend still has it, so of several who change a key at once through the same cache and backend none leaves an old
-    value in the cache.
+    value in the cache. While the backend is written the cache has nothing: whoever fails or dies then leaves it to the backend to
+    say what became of it.
 
     Args:
         cache: Asked first.
@@ -57,17 +58,28 @@ class HybridSharedMemory(SharedMemoryBase):
         return True
 
     def write(self, key: str, value: Any) -> None:
-        self.backend.write(key, value)
+        self.cache.delete(key)
+        try:
+            self.backend.write(key, value)
+        except BaseException:
+            self.cache.delete(key)  # a reader may have put it there; and a backend that raises may have written
+            raise
         self.cache.write(key, value)
         self._settle(key, value)
 
     def delete(self, key: str) -> None:
-        self.backend.delete(key)
         self.cache.delete(key)
+        try:
+            self.backend.delete(key)
+        finally:
+            self.cache.delete(key)
 
     def clear(self) -> None:
-        self.backend.clear()
         self.cache.clear()
+        try:
+            self.backend.clear()
+        finally:
+            self.cache.clear()
 
     def similarity_search(self, query: str, top_k: int = 5) -> list[Any]:
         """What the backend finds, or if that cannot tell, the cache."""
@@ -100,6 +112,12 @@ class HybridSharedMemory(SharedMemoryBase):
 def _same(one: Any, other: Any) -> bool:
     if one is other:
         return True
+    if type(one) is not type(other):  # True == 1 == 1.0
+        return False
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(value, other[key]) for key, value in one.items())
     try:
         return bool(one == other)
     except ValueError:  # arrays

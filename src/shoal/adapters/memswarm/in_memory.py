@@ -9,7 +9,7 @@ import shoal
 
 from ...errors import AccessDenied
 from .base import SharedMemoryBase
-from .rows import Rows
+from .rows import Rows, is_row_key
 from .similarity import Similarity
 
 if TYPE_CHECKING:
@@ -57,7 +57,10 @@ class _StoreMemory(SharedMemoryBase):
 
         Nothing if there is neither `embed` nor the package sentence-transformers.
         """
-        return self._similarity.search(self._entries, query, top_k)
+        return self._similarity.search(self._entries, self._keys(), query, top_k)
+
+    def _keys(self) -> Iterable[str]:
+        return self._entries
 
 
 class InMemorySharedMemory(_StoreMemory):
@@ -181,14 +184,19 @@ class AgentMemory(_StoreMemory):
     ) -> None:
         own = [f"{_literally(name)}/*" for name in (agent_id, group_id) if name is not None]
         super().__init__(memory._entries.scope(read=[*own, *read], write=[*own, *write]), memory._embed)
+        self._readable = (*own, *read)
         self._memory = memory
         self._given = (agent_id, group_id, read, write)
         self.agent_id = agent_id
         self.group_id = group_id
 
+    def read(self, key: str | None = None) -> Any:
+        """A value that it may read, or None; without a key a dict of all of these."""
+        return self._entries.get(key) if key else self._entries.get_many(self._keys())
+
     def clear(self) -> None:
         """Remove all values that it may read and write, and its own rows."""
-        for key in list(self._entries):
+        for key in self._keys():
             try:
                 self._entries.delete(key)
             except AccessDenied:
@@ -198,10 +206,15 @@ class AgentMemory(_StoreMemory):
 
     def delete(self, key: str) -> None:
         """Remove a value, or a row of its own by its key, if there is one."""
-        if self._is_own_row(key):
+        row = self._memory._rows.get(key)
+        if row is not None and row["metadata"]["agent_id"] == self.agent_id:
             self._memory._rows.delete(key)
-        else:
+            return
+        try:
             super().delete(key)
+        except AccessDenied:
+            if row is not None or not is_row_key(key):  # else a row that is gone, maybe its own
+                raise
 
     def write_scope(self, value: Any, metadata: Mapping[str, Any] | None = None, context_id: str | None = None) -> str:
         """Append a row to a context, in the name of this agent and its group; its key."""
@@ -218,15 +231,15 @@ class AgentMemory(_StoreMemory):
         wanted = {("agent_id", agent_id), ("group_id", group_id)} - {("agent_id", None), ("group_id", None)}
         return {key: row for key, row in rows.items() if wanted & row["metadata"].items()}
 
+    def _keys(self) -> Iterable[str]:
+        # Pattern by pattern, so that keys of others are passed by where they begin otherwise.
+        return {key for pattern in self._readable for key in self._entries.scan(pattern)}
+
     def __reduce__(self) -> tuple[Any, ...]:
         return AgentMemory, (self._memory, *self._given)
 
     def __repr__(self) -> str:
         return f"<AgentMemory of {self.agent_id!r} in {self._entries.url}>"
-
-    def _is_own_row(self, key: str) -> bool:
-        context, _, _ = key.rpartition(":")
-        return key in self._memory.read_scope(agent_id=self.agent_id, context_id=context)
 
 
 def _literally(name: str) -> str:

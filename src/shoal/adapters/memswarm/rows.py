@@ -22,13 +22,19 @@ if TYPE_CHECKING:
     from ...store import Store
     from .base import Row
 
-__all__ = ["DEFAULT_CONTEXT", "Rows"]
+__all__ = ["DEFAULT_CONTEXT", "Rows", "is_row_key"]
 
 DEFAULT_CONTEXT = "default"
 
 _STAMP = re.compile(r"\d{20}-[0-9a-f]{12}")
 _last = 0
 _lock = Lock()
+
+
+def is_row_key(key: str) -> bool:
+    """Whether a row may have this key."""
+    _, separator, stamp = key.rpartition(":")
+    return bool(separator and _STAMP.fullmatch(stamp))
 
 
 def _stamp() -> str:
@@ -91,12 +97,18 @@ class Rows:
         found = self._memory.get(place)
         return [] if found is None else list(found.get_field_names())
 
+    def get(self, key: str) -> Row | None:
+        """One row by its key."""
+        if not is_row_key(key):
+            return None
+        context, _, stamp = key.rpartition(":")
+        row: Row | None = self._memory.get(f"{_context(context)}.{stamp}")
+        return row
+
     def delete(self, key: str) -> None:
         """Remove a row, if there is one."""
-        context, separator, stamp = key.rpartition(":")
-        if not separator or not _STAMP.fullmatch(stamp):
-            return
-        row = self._memory.get(f"{_context(context)}.{stamp}")
+        row = self.get(key)
+        context, _, stamp = key.rpartition(":")
         if row is not None and self._memory.delete(f"{_context(context)}.{stamp}"):
             for index in _indexes(row["metadata"]):
                 self._memory.delete(f"{index}.{_name('', context)}.{stamp}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from ...errors import KeyNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ...store import Store
 
@@ -30,23 +30,23 @@ class Similarity:
         self._asked = embed is not None
         self._known: dict[str, tuple[int, Any]] = {}  # by key: the version, and the vector of that
 
-    def search(self, store: Store, query: str, top_k: int) -> list[tuple[str, float]]:
-        """The keys of the texts that are most like the query, each with the cosine, best first."""
+    def search(self, store: Store, keys: Iterable[str], query: str, top_k: int) -> list[tuple[str, float]]:
+        """Those of the keys whose texts are most like the query, each with the cosine, best first."""
         embed = self._model()
         if embed is None or top_k <= 0:
             return []
-        vectors = self._vectors(store, embed)
+        vectors = self._vectors(store, keys, embed)
         if not vectors:
             return []
         wanted = _unit(embed([query])[0])
         scores = [(key, float(vector @ wanted)) for key, vector in vectors.items()]
         return sorted(scores, key=lambda found: (-found[1], found[0]))[:top_k]
 
-    def _vectors(self, store: Store, embed: Embed) -> dict[str, Any]:
+    def _vectors(self, store: Store, keys: Iterable[str], embed: Embed) -> dict[str, Any]:
         known = self._known  # threads may search at once: each makes its own new dict of it
         found: dict[str, tuple[int, Any]] = {}
         new: dict[str, tuple[int, str]] = {}
-        for key in store:
+        for key in keys:
             try:
                 value, version = store.get_versioned(key)
             except KeyNotFound:
