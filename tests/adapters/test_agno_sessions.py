@@ -222,6 +222,36 @@ def test_a_session_comes_with_its_runs(db: Any) -> None:
     assert run_ids(db.get_session("s1", SessionType.AGENT)) == []
 
 
+def test_without_runs_there_is_nothing_to_go_through(db: Any, kind: str) -> None:
+    one = session("s1", "ada", "c1", kind, runs=[], created_at=1)
+    assert db.upsert_session(one).runs == []
+    assert db.get_sessions(SessionType(kind))[0].runs == []
+    for limit in [{}, {"runs_limit": 2}] if RUNS_APART else [{}]:
+        if kind == "agent" or limit:
+            assert db.get_session("s1", SessionType(kind), **limit).runs == []
+    if RUNS_APART:
+        assert db.get_session("s1", SessionType(kind), deserialize=False, runs_limit=2)["runs"] == []
+
+
+@needs_runs
+def test_a_run_that_two_sessions_have_is_that_of_the_earlier(db: Any) -> None:
+    for session_id in ("s1", "s2"):
+        db.upsert_session(session(session_id, "ada", "a"))
+    for session_id in ("s2", "s1"):
+        db.upsert_run(run("r1", content=session_id), session_id)
+    assert db.get_run("r1").content == "s1"
+    assert db.delete_run("r1") is True
+    assert db.get_run("r1").content == "s2"
+
+
+@pytest.mark.skipif(RUNS_APART, reason="this Agno gives the caller's own runs")
+def test_what_a_save_gives_is_a_copy(db: Any) -> None:
+    one = session("s1", "ada", "a", runs=[run("r1", content="one")])
+    stored = db.upsert_session(one)
+    stored.runs[0].content = "changed"
+    assert one.runs[0].content == "one"
+
+
 @needs_runs
 def test_runs_by_themselves(db: Any) -> None:
     db.upsert_session(session("s1", "ada", "a"))

@@ -110,7 +110,7 @@ class Sessions(Runs):
         ):
             shared = self._history.objects(entry, runs_limit)
             session = _revived(session_type, deepcopy(entry.row))
-            session.runs = shared or None
+            session.runs = shared
             remember(session, entry.number, entry.row, [run.run_id for run in shared])
             return session
         runs = self._runs_of(entry)
@@ -118,7 +118,7 @@ class Sessions(Runs):
             from agno.db.utils import filter_context_runs
 
             runs = filter_context_runs(runs)[-runs_limit:]
-        row = {**entry.row, "runs": runs or None}
+        row = {**entry.row, "runs": runs if runs_limit is not None else runs or None}
         return _read(_revived(session_type, row), entry, runs) if deserialize else row
 
     def get_sessions(
@@ -239,7 +239,8 @@ class Sessions(Runs):
         remember(session, entry.number, mine, [run.get("run_id") for run in runs])
         if not deserialize:
             return {**row, "runs": runs if RUNS_APART else runs or None}
-        result = _revived(None, deepcopy(row))
-        result.runs = session.runs
+        result = _revived(None, {**deepcopy(row), "runs": None if RUNS_APART else runs})
+        if RUNS_APART:
+            result.runs = session.runs  # as Agno 3 has it: whoever saves after each run does not build all of them anew
         remember(result, entry.number, row, [run.get("run_id") for run in runs])
         return result
