@@ -293,7 +293,7 @@ def test_modify_takes_what_can_be_pickled(workflow: Any) -> None:
     assert workflow["key"][0] is not itself
     with pytest.raises((pickle.PicklingError, AttributeError)):
         workflow.modify("key", lambda _: lambda: None)
-    assert workflow.modify("key", lambda value: len(value)) == 1
+    assert workflow.modify("key", len) == 1
 
 
 def test_a_value_of_a_class_of_its_own(workflow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
