@@ -14,6 +14,7 @@ pytest.importorskip("agno.db.base", reason="Agno 2 or 3 is not installed", exc_t
 sys.path.insert(0, str(Path(__file__).parent))
 
 from agno.db.base import SessionType
+from agno.run.agent import RunOutput
 from agno.run.base import RunStatus
 from agno_dbs import KINDS, RUNS_APART, SCOPED, database, ids, run, run_ids, session
 
@@ -291,6 +292,23 @@ def test_a_save_of_the_session_keeps_runs_and_a_run_renews_the_session(db: Any) 
     assert db.get_session("s1").updated_at > 1000
     db.upsert_session(session("s1", "ada", "a", runs=[run("other")]))
     assert run_ids(db.get_session("s1")) == ["r1"]
+
+
+@needs_runs
+def test_a_save_of_the_session_does_not_look_at_the_runs_that_are_stored(ours: Any) -> None:
+    looked = []
+
+    class Watched(RunOutput):  # type: ignore[misc]  # Any to a checker that has no Agno
+        def to_dict(self) -> Any:
+            looked.append(self.run_id)
+            return super().to_dict()
+
+    one = session("s1", "ada", "a", runs=[Watched(run_id="r1", agent_id="a")])
+    ours.upsert_session(one)
+    assert looked == ["r1"]
+    ours.upsert_session(one)
+    assert looked == ["r1"]
+    assert [found["run_id"] for found in ours.upsert_session(one, deserialize=False)["runs"]] == ["r1"]
 
 
 @needs_runs
