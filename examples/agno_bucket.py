@@ -72,7 +72,8 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         s3 = Bucket(Path(folder))
-        s3.put_object(Bucket="my-bucket", Key="sessions.json", Body=json.dumps(dict(storage.storage), default=str))
+        saved = json.dumps(dict(storage.storage.items()), default=str)
+        s3.put_object(Bucket="my-bucket", Key="sessions.json", Body=saved)
         storage.close()
         loaded = json.loads(s3.get_object(Bucket="my-bucket", Key="sessions.json")["Body"].read())
 

@@ -237,6 +237,28 @@ def test_the_mapping_of_a_store_is_like_a_dict(store: shoal.Store) -> None:
 # ---------------------------------------------------------------------- sharing
 
 
+def test_the_mapping_of_a_store_shows_what_was_there_at_one_time(store: shoal.Store) -> None:
+    storage = InMemoryStorage(url=store)
+    for look in ("items", "values"):
+        for name in ("s1", "s2"):
+            storage.upsert(session("agent", name))
+        looked = iter(getattr(storage.storage, look)())
+        next(looked)
+        storage.delete_session("s2")  # as another process might
+        assert len(list(looked)) == 1
+    storage.close()
+
+
+def test_the_mapping_of_a_store_gives_the_last_item_first(store: shoal.Store) -> None:
+    storage = InMemoryStorage(url=store)
+    for name in ("s1", "s2"):
+        storage.upsert(session("agent", name))
+    assert [storage.storage.popitem()[0] for _ in range(2)] == ["s2", "s1"]
+    with pytest.raises(KeyError):
+        storage.storage.popitem()
+    storage.close()
+
+
 def test_without_a_url_each_is_its_own() -> None:
     one, two = InMemoryStorage(), InMemoryStorage()
     one.upsert(session("agent", "s1"))

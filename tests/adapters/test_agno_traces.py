@@ -139,6 +139,12 @@ def test_filter_expressions(db: Any) -> None:
     assert listed("OR", conditions=[one, two]) == ["t2", "t1"]
     assert listed("AND", conditions=[one, two]) == []
     assert listed("NOT", condition=one) == ["t3", "t2", "t0"]
+    # "t0" has no user: that is unknown, as in SQL.
+    ada = {"op": "EQ", "key": "user_id", "value": "Ada 1"}
+    assert listed("NOT", condition=ada) == ["t3", "t2"]
+    assert listed("NOT", condition={"op": "OR", "conditions": [ada, two]}) == ["t3"]
+    assert listed("NOT", condition={"op": "AND", "conditions": [ada, two]}) == ["t3", "t2", "t1", "t0"]
+    assert listed("OR", conditions=[ada, {"op": "EQ", "key": "trace_id", "value": "t0"}]) == ["t1", "t0"]
     for wrong in ({}, {"op": "LIKE"}, {"op": "EQ", "key": "password", "value": 1}, {"op": "AND"}, {"op": "EQ"}):
         if wrong:
             with pytest.raises(ValueError, match="ilter"):

@@ -271,6 +271,31 @@ def test_any_value_that_can_be_pickled(workflow: Any) -> None:
         assert repr(workflow[number]) == repr(value)
 
 
+def test_objects_that_know_each_other_come_back_together_at_their_size(workflow: Any, stm: SharedMemSTM) -> None:
+    parent = Point(0)
+    parent.children = [Point(number) for number in range(200)]  # type: ignore[attr-defined]
+    for child in parent.children:  # type: ignore[attr-defined]
+        child.parent = parent
+    value = {"root": parent, "all": [parent, *parent.children]}  # type: ignore[attr-defined]
+    for write in (lambda: workflow.__setitem__("tree", value), lambda: workflow.modify("tree", lambda _: value, None)):
+        workflow.clear()
+        write()
+        back = workflow["tree"]
+        assert back["all"][0] is back["root"] is back["root"].children[-1].parent
+        assert stm.store.memory("test_workflow").metadata("tree").size < 2 * len(pickle.dumps(value))
+
+
+def test_modify_takes_what_can_be_pickled(workflow: Any) -> None:
+    workflow["key"] = 1
+    itself: list[Any] = []
+    itself.append(itself)
+    assert workflow.modify("key", lambda _: itself) is itself
+    assert workflow["key"][0] is not itself
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        workflow.modify("key", lambda _: lambda: None)
+    assert workflow.modify("key", len) == 1
+
+
 def test_a_value_of_a_class_of_its_own(workflow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Point, "__module__", "shoal")  # of a module that can be imported by its name
     monkeypatch.setattr(shoal, "Point", Point, raising=False)

@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Any, ClassVar, Optional
 
 from ..backends import open as open_store
+from ..codec import encode
 from ..errors import InvalidValue, KeyNotFound
 from ..memory.path import escape, split
 from ..options import MISSING, parse_ttl
@@ -50,6 +51,8 @@ _ENV = "SHOAL_STM_"
 _AT_ONCE = 1e-9  # a ttl: the entry has expired before anybody can look at it
 _PLACES = 4096  # handles on workflows that are kept
 
+_SIMPLE = frozenset({bytes, int, float, bool, type(None)})  # not text, which may have surrogates
+
 _opening = Lock()
 _program: Store | None = None
 
@@ -64,7 +67,7 @@ def _program_store() -> Store:
 
 
 class _Pickled:
-    """A value that only pickle itself can write: it comes back as what it was."""
+    """A value that was pickled as a whole: it comes back as what it was."""
 
     __slots__ = ("data",)
 
@@ -73,6 +76,20 @@ class _Pickled:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return pickle.loads, (self.data,)
+
+
+def _whole(value: Any) -> Any:
+    """The value as it is to be stored: as it is, or pickled as a whole if any part of it needs pickle.
+
+    Pickled one by one, objects that know each other would each bring all the others along, and come back as strangers.
+    """
+    if type(value) in _SIMPLE:
+        return value
+    try:
+        encode(value, allow_pickle=False)
+    except InvalidValue:
+        return _Pickled(pickle.dumps(value))
+    return value
 
 
 class Workflow(WorkflowInstanceProxy):
@@ -192,19 +209,12 @@ class SharedMemSTM(STMBase):
             CapacityExceeded: The store is full; a larger one has a URL such as ``shm://name?size=8GiB``.
         """
         workflow_instance_id, key = _pair(key)
-        path = _path(key)
-        place = self._place(workflow_instance_id)
+        path, value = _path(key), self._storable(value)
         self._keep(workflow_instance_id)
-        refused = None
-        try:
-            place.set(path, value)
-        except InvalidValue as error:
-            refused = error
-        if refused is None:
-            return
-        if not self._store.allow_pickle:
-            raise refused
-        place.set(path, _Pickled(pickle.dumps(value)))  # with pickle's own errors, if it cannot either
+        self._place(workflow_instance_id).set(path, value)
+
+    def _storable(self, value: Any) -> Any:
+        return _whole(value) if self._store.allow_pickle else value
 
     def _keep(self, workflow_instance_id: Hashable) -> None:
         """Give a workflow that is about to be written its time. Before the write, which would go with one that ends now."""
@@ -248,12 +258,20 @@ class SharedMemSTM(STMBase):
         `fn` is called again if somebody else wrote meanwhile. Without a `default` a missing key is a `KeyError`; with one,
         `fn(default)` is written.
         """
-        place = self._place(workflow_instance_id)
+        changed = MISSING
+
+        def storable(value: Any) -> Any:
+            nonlocal changed
+            changed = fn(value)
+            return self._storable(changed)
+
+        path = _path(key)
         self._keep(workflow_instance_id)
         try:
-            return place.modify(_path(key), fn, default)
+            self._place(workflow_instance_id).modify(path, storable, default)
         except KeyNotFound:
             raise KeyError(key) from None
+        return changed
 
     # ------------------------------------------------------------------ a workflow
 

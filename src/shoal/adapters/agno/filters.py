@@ -34,12 +34,19 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def matches(expression: Any, row: Row, depth: int = 0) -> bool:
-    """Whether the expression holds for the row; what a row does not have equals, and is more or less than, nothing.
+def matches(expression: Any, row: Row) -> bool:
+    """Whether the expression holds for the row.
+
+    What the row does not have is unknown, as in SQL: no comparison with it holds, nor does the contrary of one.
 
     Raises:
         ValueError: The expression is malformed, about another field, or more than ten deep.
     """
+    return _holds(expression, row, 0) is True
+
+
+def _holds(expression: Any, row: Row, depth: int) -> bool | None:
+    """Whether it holds; None: unknown."""
     if depth > _DEPTH:
         raise ValueError(f"Filter expression exceeds maximum nesting depth of {_DEPTH}")
     if not isinstance(expression, dict) or "op" not in expression:
@@ -49,10 +56,12 @@ def matches(expression: Any, row: Row, depth: int = 0) -> bool:
         conditions = _part(expression, "conditions")
         if not isinstance(conditions, list):
             raise ValueError(f"{op} filter requires a list of 'conditions'. Got: {expression}")
-        results = [matches(condition, row, depth + 1) for condition in conditions]  # all, so that each is checked
-        return all(results) if op == "AND" else any(results)
+        results = [_holds(condition, row, depth + 1) for condition in conditions]  # all, so that each is checked
+        decisive = op == "OR"
+        return decisive if decisive in results else None if None in results else not decisive
     if op == "NOT":
-        return not matches(_part(expression, "condition"), row, depth + 1)
+        result = _holds(_part(expression, "condition"), row, depth + 1)
+        return None if result is None else not result
     if op not in _COMPARE:
         raise ValueError(f"Unknown filter operator: {op}")
     key = _part(expression, "key")
@@ -62,7 +71,7 @@ def matches(expression: Any, row: Row, depth: int = 0) -> bool:
     if value is None:
         raise ValueError(f"{op} filter requires {'values' if op == 'IN' else 'value'!r}. Got: {expression}")
     if found is None:
-        return False
+        return None
     if key in _TIMES and op not in ("CONTAINS", "STARTSWITH"):
         found = _in_utc(found)
         value = [_in_utc(one) for one in value] if op == "IN" else _in_utc(value)

@@ -30,10 +30,14 @@ class Runs:
 
     def get_run(self, run_id: str, deserialize: bool | None = True) -> Any:
         """The run, or None."""
-        for entry in self._runs.entries(run_id=run_id):
+        for entry in self._by_id(run_id):
             if self._session_of(entry.row) is not None:
                 return _revived(entry.row["run"]) if deserialize else entry.row["run"]
         return None
+
+    def _by_id(self, run_id: str) -> list[Entry]:
+        """The runs of this id, which are one unless several sessions have one; those of the earlier session first."""
+        return sorted(self._runs.entries(run_id=run_id), key=lambda entry: entry.row["session"])
 
     def get_runs(
         self,
@@ -100,7 +104,7 @@ class Runs:
 
     def delete_run(self, run_id: str) -> bool:
         """Remove the run; whether it was there."""
-        for entry in self._runs.entries(run_id=run_id):
+        for entry in self._by_id(run_id):
             session = self._session_of(entry.row)
             if session is not None and self._runs.remove(entry.id) is not None:
                 self._touch(session)

@@ -53,6 +53,10 @@ def _plain(run: Any) -> Row:
     return found
 
 
+def _run_id(run: Any) -> Any:
+    return run.get("run_id") if isinstance(run, dict) else run.run_id
+
+
 def _row(session: Any) -> Row:
     """A session as it is stored: without its runs."""
     row: Row = session.to_dict(include_runs=False) if RUNS_APART else session.to_dict()
@@ -110,7 +114,7 @@ class Sessions(Runs):
         ):
             shared = self._history.objects(entry, runs_limit)
             session = _revived(session_type, deepcopy(entry.row))
-            session.runs = shared or None
+            session.runs = shared
             remember(session, entry.number, entry.row, [run.run_id for run in shared])
             return session
         runs = self._runs_of(entry)
@@ -118,7 +122,7 @@ class Sessions(Runs):
             from agno.db.utils import filter_context_runs
 
             runs = filter_context_runs(runs)[-runs_limit:]
-        row = {**entry.row, "runs": runs or None}
+        row = {**entry.row, "runs": runs if runs_limit is not None else runs or None}
         return _read(_revived(session_type, row), entry, runs) if deserialize else row
 
     def get_sessions(
@@ -233,13 +237,17 @@ class Sessions(Runs):
         entry = self._sessions.entry(session.session_id)
         if row is None or entry is None:  # another user's; or removed again already
             return None
-        runs = [_plain(run) for run in session.runs or []]
-        if before is None or not RUNS_APART:
+        with_runs = before is None or not RUNS_APART
+        # Else they are in the store already, and to look at all of them would cost more with each.
+        runs = [_plain(run) for run in session.runs or []] if with_runs or not deserialize else []
+        run_ids = [_run_id(run) for run in session.runs or []]
+        if with_runs:
             self._store_runs(entry, runs, base[1] if base else frozenset())
-        remember(session, entry.number, mine, [run.get("run_id") for run in runs])
+        remember(session, entry.number, mine, run_ids)
         if not deserialize:
             return {**row, "runs": runs if RUNS_APART else runs or None}
-        result = _revived(None, deepcopy(row))
-        result.runs = session.runs
-        remember(result, entry.number, row, [run.get("run_id") for run in runs])
+        result = _revived(None, {**deepcopy(row), "runs": None if RUNS_APART else runs})
+        if RUNS_APART:
+            result.runs = session.runs  # as Agno 3 has it
+        remember(result, entry.number, row, run_ids)
         return result

@@ -18,7 +18,7 @@ from agno.utils.log import logger
 from .records import Row, Table, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import ItemsView, Iterator, ValuesView
     from typing import Self
 
     from shoal import Store
@@ -65,7 +65,15 @@ class SharedSessions(MutableMapping[str, Row]):
         return len(self._table.entries())
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({dict(self)!r})"
+        return f"{type(self).__name__}({dict(self.items())!r})"
+
+    # What is there at one time: of what others remove meanwhile, nothing is missed half-way.
+
+    def items(self) -> ItemsView[str, Row]:
+        return dict(self.select()).items()
+
+    def values(self) -> ValuesView[Row]:
+        return dict(self.select()).values()
 
     def select(self, **wanted: Any) -> list[tuple[str, Row]]:
         """The ids and the dicts of those whose fields are these; None is not asked for."""
@@ -79,6 +87,14 @@ class SharedSessions(MutableMapping[str, Row]):
         if default is _MISSING:
             raise KeyError(session_id)
         return default
+
+    def popitem(self) -> tuple[str, Row]:
+        """As of a dict: the one that came last; of several callers one gets it."""
+        while ids := list(self):
+            row = self.pop(ids[-1], None)
+            if row is not None:
+                return ids[-1], row
+        raise KeyError("there are no sessions")
 
     def clear(self) -> None:
         self._table.remove_all()
