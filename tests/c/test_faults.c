@@ -119,18 +119,38 @@ static shoal_status pop(shoal_arena *a, const shoal_namespace *ns)
 }
 static void popped(shoal_arena *a, const shoal_namespace *ns, bool done) { CHECK_TEXT(get_text(a, ns, "key"), done ? "(miss)" : "old"); }
 
+enum { MANY = 130 }; /* more entries than what is left of a page has room for */
+
 static shoal_status count_up(shoal_arena *a, const shoal_namespace *ns)
 {
     shoal_number one = {.i = 1}, zero = {0}, sum;
-    return shoal_incr(a, ns, "key", 3, &one, &zero, 0, &sum, WAIT);
+    shoal_status status = SHOAL_OK;
+    for (unsigned i = 0; i < MANY && status == SHOAL_OK; i++) {
+        const char *key = numbered("key", i);
+        status = shoal_incr(a, ns, key, strlen(key), &one, &zero, 0, &sum, WAIT);
+    }
+    return status;
 }
-static void counted(shoal_arena *a, const shoal_namespace *ns, bool done) { CHECK_TEXT(get_text(a, ns, "key"), done ? "\1" : "(miss)"); }
+static void counted(shoal_arena *a, const shoal_namespace *ns, bool done) { CHECK(!done || keys_of(a, ns, "key") == MANY); }
 
-static shoal_status touch(shoal_arena *a, const shoal_namespace *ns) { return shoal_touch(a, ns, "key", 3, 100 * SECOND, WAIT); }
+static void many_old(shoal_arena *a, const shoal_namespace *ns)
+{
+    for (unsigned i = 0; i < MANY; i++)
+        CHECK_STATUS(put(a, ns, numbered("key", i), "old"), SHOAL_OK);
+}
+static shoal_status touch(shoal_arena *a, const shoal_namespace *ns)
+{
+    shoal_status status = SHOAL_OK;
+    for (unsigned i = 0; i < MANY && status == SHOAL_OK; i++)
+        status = shoal_touch(a, ns, numbered("key", i), strlen(numbered("key", i)), 100 * SECOND, WAIT);
+    return status;
+}
 static void touched(shoal_arena *a, const shoal_namespace *ns, bool done)
 {
-    CHECK_TEXT(get_text(a, ns, "key"), "old");
-    CHECK_EQ(stat_of(a, ns, "key").expires_ns != 0, done);
+    for (unsigned i = 0; i < MANY; i++) {
+        CHECK_TEXT(get_text(a, ns, numbered("key", i)), "old");
+        CHECK(!done || stat_of(a, ns, numbered("key", i)).expires_ns != 0);
+    }
 }
 
 /* The next insert splits a bucket: a new segment of the table with it. */
@@ -143,11 +163,11 @@ static void before_a_split(shoal_arena *a, const shoal_namespace *ns)
 static shoal_status insert_many(shoal_arena *a, const shoal_namespace *ns)
 {
     shoal_status status = SHOAL_OK;
-    for (unsigned i = 0; i < 60 && status == SHOAL_OK; i++)
+    for (unsigned i = 0; i < MANY && status == SHOAL_OK; i++)
         status = put(a, ns, numbered("key", i), "");
     return status;
 }
-static void inserted(shoal_arena *a, const shoal_namespace *ns, bool done) { CHECK(!done || keys_of(a, ns, "key") == 60); }
+static void inserted(shoal_arena *a, const shoal_namespace *ns, bool done) { CHECK(!done || keys_of(a, ns, "key") == MANY); }
 
 static shoal_status new_namespace(shoal_arena *a, const shoal_namespace *ns)
 {
@@ -464,7 +484,7 @@ static void mended(shoal_arena *a, const shoal_namespace *ns, bool done)
 }
 
 static const operation operations[] = {
-    {"put of a new key", nothing, put_tiny, has_tiny, true, false, 0},
+    {"put of a new key", nothing, put_tiny, has_tiny, false, false, 0},
     {"put of 3 kB", nothing, put_medium, has_medium, true, false, 0},
     {"put of 30 kB", nothing, put_page_sized, has_page_sized, true, false, 0},
     {"put of 70 kB", nothing, put_run, has_run, true, false, 0},
@@ -472,8 +492,8 @@ static const operation operations[] = {
     {"put of 70 kB over a small value", old_tiny, put_run, run_or_tiny, true, false, 0},
     {"put that returns the old value", old_tiny, swap, swapped, true, true, 0},
     {"delete that returns the old value", old_tiny, pop, popped, false, true, 0},
-    {"incr of a new key", nothing, count_up, counted, true, false, 0},
-    {"touch that needs a longer header", old_tiny, touch, touched, true, false, 0},
+    {"incr of new keys", nothing, count_up, counted, true, false, 0},
+    {"touch that needs a longer header", many_old, touch, touched, true, false, 0},
     {"inserts that split buckets and chain others", before_a_split, insert_many, inserted, true, false, 0},
     {"new namespaces", nothing, new_namespace, drop_spaces, true, false, 0},
     {"put that evicts", limited, evict_one, two_of_three, true, false, 0},
@@ -591,6 +611,8 @@ static bool with_fault(const operation *o, request which, unsigned at, bool from
     CHECK_SOUND(a);
     base_is_there(a, &ns);
     o->check(a, &ns, status == SHOAL_OK);
+    if (!os_has_claims()) /* what a child has left is found later there */
+        arena_reap(a);
     CHECK_EQ(stats_of(a).pinned_bytes, 0u);
     if (status != SHOAL_OK)
         CHECK_STATUS(o->act(a, &ns), SHOAL_OK);
@@ -624,6 +646,8 @@ static void walk_all(request which, const char *title)
     kind = which;
     for (unsigned i = 0; i < sizeof operations / sizeof *operations; i++) {
         current = &operations[i];
+        if (current->act == repair && !os_has_claims())
+            continue; /* nobody can tell there that no one uses the arena */
         check_run(current->name, walk);
     }
 }

@@ -1,6 +1,4 @@
 /* The table of processes: who is attached, who lives, what is left of the dead. */
-#include <fcntl.h>
-
 #include "fixture.h"
 #include "lock.h"
 #include "process.h"
@@ -154,25 +152,6 @@ static void a_dead_parent_does_not_live_on_in_its_child(void)
     ARENA_END(a);
 }
 
-static void the_table_can_be_full(void)
-{
-#ifdef SHOAL_LINUX
-    shoal_arena *a = arena_new("many", MIB), *b = NULL;
-    /* Somebody who holds the claims of all other slots; where they lie is os_linux.c's choice. */
-    int fd = open(arena_path("many"), O_RDWR);
-    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = ((off_t)1 << 52) + CLAIM_SLOTS + 1, .l_len = PROCESS_MAX - 1};
-    REQUIRE(fd >= 0 && fcntl(fd, F_OFD_SETLK, &all) == 0);
-    CHECK_STATUS(arena_open("many", 'w', 0, &b), SHOAL_FULL_PROCESSES);
-    CHECK(b == NULL);
-    close(fd);
-    CHECK_STATUS(arena_open("many", 'w', 0, &b), SHOAL_OK);
-    shoal_close(b);
-    ARENA_END(a);
-#else
-    SKIP("slots are claimed without claims here");
-#endif
-}
-
 static void counters_add_up_over_processes_and_outlive_them(void)
 {
     shoal_arena *a = arena_new("counters", MIB);
@@ -212,7 +191,6 @@ static int tests(void)
     RUN(a_reused_pid_is_not_mistaken);
     RUN(a_forked_child_takes_its_own_slot_at_its_first_call);
     RUN(a_dead_parent_does_not_live_on_in_its_child);
-    RUN(the_table_can_be_full);
     RUN(counters_add_up_over_processes_and_outlive_them);
     return check_report();
 }
