@@ -5,6 +5,7 @@
 
 #ifdef DEATH
 #include <elf.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -16,7 +17,9 @@ typedef struct passage {
     bool exists;                       /* somebody has the arena open, with "key" in it */
     bool over;                         /* there is one of nobody alive, with "key" in it */
     bool handed;                       /* what is done is done with a handle that was inherited */
+    shoal_arena *(*before)(void);      /* what the process does before: gives the handle */
     void (*act)(shoal_arena *mine);
+    bool lasts;                        /* the arena persists, once it is one */
     bool renews;                       /* afterwards the name may lead to a new, empty arena */
 } passage;
 
@@ -31,6 +34,14 @@ static void open_as(char flag)
 
 static void create(shoal_arena *mine) { (void)mine, open_as('c'); }
 static void create_new(shoal_arena *mine) { (void)mine, open_as('n'); }
+
+static void create_lasting(shoal_arena *mine)
+{
+    shoal_options options = {.flag = 'c', .persist = true, .mode = 0600, .size = MIB, .wait = WAIT};
+    (void)mine;
+    if (shoal_open(arena_name("passage"), &options, &mine, NULL) != SHOAL_OK)
+        _exit(9);
+}
 
 static void come_and_go(shoal_arena *mine)
 {
@@ -51,35 +62,28 @@ static void come_and_go_reading(shoal_arena *mine)
 
 /* With a pin in hand, which leaving gives back; and a view, which a child gets one of its own of. */
 static shoal_pin held;
-static void leave_with_a_pin(shoal_arena *mine)
+static shoal_arena *with_a_view(void)
 {
-    shoal_arena *a = mine;
+    shoal_arena *a;
     if (arena_open("passage", 'w', 0, &a) != SHOAL_OK)
         _exit(9);
     shoal_namespace ns = ns_default(a);
     if (shoal_view_take(a, &ns, "large", 5, &held, WAIT) != SHOAL_OK)
         _exit(9);
-    shoal_close(a);
+    return a;
 }
-
+static void leave(shoal_arena *mine) { shoal_close(mine); }
 static void fork_hand_over(shoal_arena *mine)
 {
-    shoal_arena *a = mine;
-    if (arena_open("passage", 'w', 0, &a) != SHOAL_OK)
-        _exit(9);
-    shoal_namespace ns = ns_default(a);
-    if (shoal_view_take(a, &ns, "large", 5, &held, WAIT) != SHOAL_OK)
-        _exit(9);
-    shoal_before_fork(a);
-    shoal_after_fork_in_parent(a);
+    shoal_before_fork(mine);
+    shoal_after_fork_in_parent(mine);
 }
 
 /* As the child does: with what its parent made for it before the fork. */
 static void after_fork(shoal_arena *mine)
 {
     shoal_after_fork(mine);
-    shoal_namespace ns = {0};
-    if (shoal_namespace_open(mine, "default", 7, false, NULL, &ns, WAIT) != SHOAL_OK || put(mine, &ns, "child", "x") != SHOAL_OK)
+    if (process_ready(mine) != SHOAL_OK)
         _exit(9);
     shoal_unpin(mine, &held);
     shoal_close(mine);
@@ -201,8 +205,9 @@ static pid_t start(const passage *p)
     if (pid == 0) {
         if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
             _exit(7);
+        shoal_arena *mine = p->before ? p->before() : inherited;
         raise(SIGSTOP);
-        p->act(inherited);
+        p->act(mine);
         raise(SIGSTOP);
         _exit(0);
     }
@@ -244,6 +249,8 @@ static void check_after(const passage *p)
     CHECK_EQ(stats_of(next).processes, named ? 2u : 1u);
     if (user)
         shoal_close(user);
+    if (p->lasts)
+        shoal_unlink(next);
     shoal_close(next);
     CHECK(!arena_exists("passage"));
     unlink(arena_path("passage"));
@@ -322,15 +329,17 @@ static void walk_passage(void)
     free(l.then);
 }
 
+/* Shorter ones - attaching without leaving, say - are the beginnings of these. */
 static const passage passages[] = {
-    {"create and leave as the last", false, false, false, come_and_go, false},
-    {"create in place of what the dead left", false, true, false, create, true},
-    {"replace a living arena", true, false, false, create_new, true},
-    {"attach and leave", true, false, false, come_and_go, false},
-    {"attach to read and leave", true, false, false, come_and_go_reading, false},
-    {"leave with a view", true, false, false, leave_with_a_pin, false},
-    {"prepare a fork, and tidy up after it", true, false, false, fork_hand_over, false},
-    {"a child takes over what it inherited", true, false, true, after_fork, false},
+    {"create and leave as the last", .act = come_and_go},
+    {"create one that persists", .act = create_lasting, .lasts = true},
+    {"create in place of what the dead left", .over = true, .act = create, .renews = true},
+    {"replace a living arena", .exists = true, .act = create_new, .renews = true},
+    {"attach and leave", .exists = true, .act = come_and_go},
+    {"attach to read and leave", .exists = true, .act = come_and_go_reading},
+    {"leave with a view", .exists = true, .before = with_a_view, .act = leave},
+    {"prepare a fork, and tidy up after it", .exists = true, .before = with_a_view, .act = fork_hand_over},
+    {"a child takes over what it inherited", .exists = true, .handed = true, .act = after_fork},
 };
 
 static int tests(void)
@@ -340,6 +349,10 @@ static int tests(void)
     check_passed++;
     return check_report();
 #endif
+    cpu_set_t here; /* parent and child take turns: on one processor that is a switch, on two a call for help */
+    CPU_ZERO(&here);
+    CPU_SET((size_t)sched_getcpu(), &here);
+    sched_setaffinity(0, sizeof here, &here);
     CHECK(arena_plan(MIB, &plan));
     for (unsigned i = 0; i < sizeof passages / sizeof *passages; i++) {
         current = &passages[i];
