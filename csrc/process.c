@@ -1,6 +1,7 @@
 #include "process.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "namespace.h"
@@ -16,10 +17,13 @@ static uint32_t slots_high(const shoal_arena *a)
     return high < PROCESS_MAX ? (uint32_t)high : PROCESS_MAX;
 }
 
+/* What cannot be asked for (no descriptor is free, say) must not declare anybody dead: then the pid alone counts. */
 static bool pid_lives(const process_slot *slot)
 {
-    uint64_t start = os_start_time(load_relaxed(&slot->pid));
-    return start != 0 && start == load_relaxed(&slot->start_time);
+    uint64_t pid = load_relaxed(&slot->pid), signed_at = load_relaxed(&slot->start_time), start = os_start_time(pid);
+    if (start == 0 || signed_at == 0)
+        return pid != 0 && pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+    return start == signed_at;
 }
 
 static bool slot_lives(shoal_arena *a, uint32_t slot)

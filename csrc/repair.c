@@ -388,6 +388,8 @@ static shoal_status finish_shard(repair *r, uint32_t shard_index)
     status = recover_shard(into, shard_index, FILL_WAIT);
     uint64_t kept = into->shards[shard_index].entries;
     shard_unlock(into, shard_index);
+    if (status != SHOAL_OK)
+        return status; /* half-way: what is there now is not what is whole */
     if (kept < before) {
         tell(r, "shard %u: %llu fields whose object is lost: dropped", shard_index, (unsigned long long)(before - kept));
         r->sum.dropped += before - kept;
@@ -395,7 +397,7 @@ static shoal_status finish_shard(repair *r, uint32_t shard_index)
     if (before < claimed && claimed < into->pages * (PAGE_SIZE / 32))
         tell(r, "shard %u: it counted %llu entries, %llu were whole", shard_index, (unsigned long long)claimed, (unsigned long long)before);
     r->sum.kept += kept;
-    return status;
+    return SHOAL_OK;
 }
 
 /* ---- the whole */

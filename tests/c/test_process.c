@@ -1,5 +1,9 @@
 /* The table of processes: who is attached, who lives, what is left of the dead. */
 #include <fcntl.h>
+#ifdef __linux__
+#include <sched.h>
+#include <sys/mount.h>
+#endif
 
 #include "fixture.h"
 #include "lock.h"
@@ -96,6 +100,111 @@ static void a_reused_pid_is_not_mistaken(void)
     ARENA_END(a);
 }
 
+/* Without claims, pid and start time tell who lives; to read them takes a descriptor. Who has none left must not declare the
+ * others dead, nor be taken for dead because it could not sign with its own. */
+static void without_a_descriptor_nobody_is_declared_dead(void)
+{
+    shoal_arena *a = arena_new("none", MIB);
+    shoal_namespace ns = ns_default(a);
+    int ready[2], go[2];
+    char byte;
+    REQUIRE(pipe(ready) == 0 && pipe(go) == 0);
+    pid_t pid = fork_child();
+    if (pid == 0) {
+        struct rlimit none = {0, 20000};
+        shoal_after_fork(a);
+        REQUIRE_CHILD(setrlimit(RLIMIT_NOFILE, &none) == 0); /* from here on it opens nothing */
+        shoal_status status = process_ready(a);
+        REQUIRE_CHILD(status == SHOAL_OK);
+        a->shards[0].lock.word = a->lock_word;
+        REQUIRE_CHILD(write(ready[1], &a->slot, 4) == 4 && read(go[0], &byte, 1) == 1);
+        a->shards[0].lock.word = 0;
+        _exit(process_alive(a, 0, (uint32_t)(a->slots[0].state >> 32)) ? 0 : 2); /* its parent */
+    }
+    uint32_t slot = 0;
+    REQUIRE(read(ready[0], &slot, 4) == 4);
+    CHECK(process_alive(a, slot, (uint32_t)(a->slots[slot].state >> 32)));
+    CHECK_EQ(stats_of(a).processes, 2u);
+    shoal_put_args args = {.head = "x", .head_size = 1, .ttl = SHOAL_TTL_DEFAULT};
+    CHECK_STATUS(shoal_put(a, &ns, "key", 3, &args, NULL, 100 * MILLISECOND), SHOAL_BUSY); /* its lock is not taken away */
+    CHECK(write(go[1], "x", 1) == 1);
+    CHECK(child_ok(pid));
+    CHECK(!process_alive(a, slot, (uint32_t)(a->slots[slot].state >> 32)));
+    CHECK_STATUS(put(a, &ns, "key", "x"), SHOAL_OK);
+    for (int i = 0; i < 2; i++)
+        close(ready[i]), close(go[i]);
+    arena_reap(a);
+    ARENA_END(a);
+}
+
+/* A child's pid is given to another process while its slot says that it holds the lock: both in a namespace of pids of their own. */
+static void forked_into_a_dead_ones_pid(void)
+{
+    shoal_arena *a = arena_new("reused", MIB);
+    shoal_namespace ns = ns_default(a);
+    pid_t pid, again = 0;
+    int status;
+    if ((pid = fork_child()) == 0) { /* holds the lock, and dies */
+        shoal_after_fork(a);
+        REQUIRE_CHILD(process_ready(a) == SHOAL_OK);
+        a->shards[0].lock.word = a->lock_word;
+        _exit(0);
+    }
+    REQUIRE_CHILD(waitpid(pid, &status, 0) == pid && status == 0);
+    sleep_until(shoal_clock_mono_ns() + 30 * MILLISECOND); /* start times count in ticks */
+    for (int tries = 0; tries < 200 && again != pid; tries++) { /* others here may fork, too */
+        char text[16];
+        int fd = open("/proc/sys/kernel/ns_last_pid", O_WRONLY);
+        int size = snprintf(text, sizeof text, "%d", pid - 1);
+        if (fd < 0 || write(fd, text, (size_t)size) != size) {
+            SKIP("no say in which pid comes next");
+            _exit(0);
+        }
+        close(fd);
+        if ((again = fork_child()) == 0)
+            for (;;)
+                pause();
+        if (again != pid) {
+            kill(again, SIGKILL);
+            waitpid(again, NULL, 0);
+        }
+    }
+    REQUIRE_CHILD(again == pid);
+    REQUIRE_CHILD(put(a, &ns, "key", "taken over") == SHOAL_OK);
+    REQUIRE_CHILD(stats_of(a).recoveries == 1 && stats_of(a).processes == 1);
+    kill(again, SIGKILL);
+    waitpid(again, NULL, 0);
+    CHECK_SOUND(a);
+    shoal_close(a);
+}
+
+static void a_pid_that_is_really_reused_is_not_mistaken(void)
+{
+#ifdef __linux__
+    pid_t outer = fork_child();
+    if (outer == 0) {
+        if (unshare(CLONE_NEWPID | CLONE_NEWNS) != 0) {
+            SKIP("no namespace of pids of its own here");
+            fflush(stdout);
+            _exit(0);
+        }
+        pid_t inner = fork_child();
+        if (inner == 0) {
+            if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 && mount("proc", "/proc", "proc", 0, NULL) == 0)
+                forked_into_a_dead_ones_pid();
+            else
+                SKIP("no /proc of its own here");
+            fflush(stdout);
+            _exit(check_failures ? 1 : 0);
+        }
+        _exit(child_ok(inner) ? 0 : 1);
+    }
+    CHECK(child_ok(outer));
+#else
+    SKIP("which pid comes next cannot be said here");
+#endif
+}
+
 static void a_forked_child_takes_its_own_slot_at_its_first_call(void)
 {
     shoal_arena *a = arena_new("fork", MIB);
@@ -154,25 +263,6 @@ static void a_dead_parent_does_not_live_on_in_its_child(void)
     ARENA_END(a);
 }
 
-static void the_table_can_be_full(void)
-{
-#ifdef SHOAL_LINUX
-    shoal_arena *a = arena_new("many", MIB), *b = NULL;
-    /* Somebody who holds the claims of all other slots; where they lie is os_linux.c's choice. */
-    int fd = open(arena_path("many"), O_RDWR);
-    struct flock all = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = ((off_t)1 << 52) + CLAIM_SLOTS + 1, .l_len = PROCESS_MAX - 1};
-    REQUIRE(fd >= 0 && fcntl(fd, F_OFD_SETLK, &all) == 0);
-    CHECK_STATUS(arena_open("many", 'w', 0, &b), SHOAL_FULL_PROCESSES);
-    CHECK(b == NULL);
-    close(fd);
-    CHECK_STATUS(arena_open("many", 'w', 0, &b), SHOAL_OK);
-    shoal_close(b);
-    ARENA_END(a);
-#else
-    SKIP("slots are claimed without claims here");
-#endif
-}
-
 static void counters_add_up_over_processes_and_outlive_them(void)
 {
     shoal_arena *a = arena_new("counters", MIB);
@@ -210,9 +300,10 @@ static int tests(void)
     RUN(a_new_tenant_has_a_new_generation);
     RUN(a_killed_process_is_dead_and_a_stopped_one_is_not);
     RUN(a_reused_pid_is_not_mistaken);
+    RUN(a_pid_that_is_really_reused_is_not_mistaken);
+    RUN(without_a_descriptor_nobody_is_declared_dead);
     RUN(a_forked_child_takes_its_own_slot_at_its_first_call);
     RUN(a_dead_parent_does_not_live_on_in_its_child);
-    RUN(the_table_can_be_full);
     RUN(counters_add_up_over_processes_and_outlive_them);
     return check_report();
 }

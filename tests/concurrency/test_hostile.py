@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import threading
@@ -125,6 +127,24 @@ def test_many_processes_come_and_go(name: str) -> None:
                 os.waitpid(pid, 0)
         assert store["visits"] == 200
         assert store.stats().processes <= 2  # places of those that left are found again
+        assert problems(store) == []
+
+
+CLAIMS = 1 << 52
+"""Where the kernel's locks lie that tell which places are taken: one byte for readers, then one per place."""
+
+
+def test_as_many_processes_as_possible(crew: Crew, name: str) -> None:
+    with shoal.open(name) as store:
+        store["key"] = 1
+        with segment(name).open("r+b") as everybody:
+            taken = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, CLAIMS + 2, 2047, 0)
+            fcntl.fcntl(everybody, fcntl.F_OFD_SETLK, taken)
+            attempt = "import sys, shoal\ntry:\n    shoal.open(sys.argv[1], 'w')\nexcept shoal.CapacityExceeded as e:\n    print(e)"
+            assert "as many processes as possible" in crew.run(attempt, name)
+            assert crew.run("import sys, shoal; print(shoal.open(sys.argv[1], 'r')['key'])", name) == "1"
+            store["key"] = 2  # those who are in go on
+        assert crew.run("import sys, shoal; print(shoal.open(sys.argv[1], 'w')['key'])", name) == "2"
         assert problems(store) == []
 
 
