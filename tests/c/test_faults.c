@@ -201,12 +201,13 @@ static void attaching_fails(void)
 static shoal_status write_much(void)
 {
     static unsigned round;
+    static const uint8_t bytes[LARGE]; /* (the fixture's own memory would be refused, too) */
     shoal_status status = SHOAL_OK;
     char key[32];
     round++;
     for (unsigned i = 0; i < 60 && status == SHOAL_OK; i++) {
         snprintf(key, sizeof key, "r%u.%u", round % 8, i);
-        status = put_pattern(kept, &kept_keys, key, i, i % 20 == 0 ? LARGE : 50 * i, false);
+        status = put_bytes(kept, &kept_keys, key, bytes, i % 20 == 0 ? LARGE : 50 * i);
     }
     if (status == SHOAL_OK)
         status = set(kept, &kept_tree, "x.y.z", "v");
@@ -218,14 +219,12 @@ static shoal_status write_much(void)
 static void can_be_swept(bool done)
 {
     is_whole(done);
-    uint64_t gone;
     for (unsigned r = 0; r < 8; r++)
         for (unsigned i = 0; i < 60; i++) {
             char key[32];
             snprintf(key, sizeof key, "r%u.%u", r, i);
             del(kept, &kept_keys, key);
         }
-    (void)gone;
     CHECK_STATUS(shoal_sweep(kept, WAIT), SHOAL_OK);
 }
 
@@ -249,7 +248,7 @@ static shoal_status read_all(void)
         shoal_bytes_free(&out);
     }
     if (status == SHOAL_OK) {
-        status = shoal_fields(reader, &kept_tree, names("a.b"), 2, 0, &out, 5 * MILLISECOND);
+        status = shoal_fields(reader, &kept_tree, names("a.b"), 3, 0, &out, 5 * MILLISECOND);
         shoal_bytes_free(&out);
     }
     if (status == SHOAL_OK)
@@ -301,6 +300,69 @@ static void recovery_fails(void)
     keep_arena(16 * MIB);
     refuse_each(recover_all, is_whole);
     ARENA_END(kept);
+}
+
+/* ---- namespaces, drafts and repair */
+
+static shoal_status use_a_namespace(void)
+{
+    shoal_namespace ns, tree;
+    shoal_draft draft;
+    shoal_status status = shoal_namespace_open(kept, "passing", 7, true, &(shoal_namespace_config){.max_keys = 100}, &ns, WAIT);
+    if (status != SHOAL_OK)
+        return status;
+    if ((status = shoal_draft_begin(kept, &ns, "d", 1, LARGE, &draft, WAIT)) == SHOAL_OK) {
+        memset(draft.data, 1, LARGE);
+        status = shoal_draft_publish(kept, &ns, "d", 1, &draft, &(shoal_put_args){0}, NULL, WAIT);
+        shoal_unpin(kept, &draft.pin); /* published or not: the pin is its writer's */
+    }
+    if (status == SHOAL_OK && (status = shoal_tree_open(kept, &ns, true, &tree, WAIT)) == SHOAL_OK)
+        status = set(kept, &tree, "p.q", "v");
+    shoal_status dropped = shoal_namespace_drop(kept, &ns, WAIT);
+    return status == SHOAL_OK ? dropped : status;
+}
+
+static void leaves_two_namespaces(bool done)
+{
+    is_whole(done);
+    shoal_namespace ns;
+    if (shoal_namespace_open(kept, "passing", 7, false, NULL, &ns, WAIT) == SHOAL_OK) /* its dropping was refused */
+        CHECK_STATUS(shoal_namespace_drop(kept, &ns, WAIT), SHOAL_OK);
+    CHECK_EQ(count_of(kept, &kept_keys), 2u);
+}
+
+static void using_namespaces_fails(void)
+{
+    keep_arena(16 * MIB);
+    refuse_each(use_a_namespace, leaves_two_namespaces);
+    ARENA_END(kept);
+}
+
+static void overlook(void *context, int severity, const char *line)
+{
+    (void)context, (void)severity, (void)line;
+}
+
+static shoal_status repair(void)
+{
+    shoal_repaired out;
+    return shoal_repair(arena_name("faults"), overlook, NULL, 100 * MILLISECOND, &out);
+}
+
+static void is_whole_once_opened(bool done)
+{
+    kept = arena_attach("faults", 'w');
+    is_whole(done);
+    shoal_close(kept);
+}
+
+static void repairing_fails(void)
+{
+    keep_arena(16 * MIB);
+    CHECK_STATUS(shoal_persist(kept), SHOAL_OK);
+    ARENA_END(kept);
+    refuse_each(repair, is_whole_once_opened);
+    CHECK_STATUS(shoal_destroy(arena_name("faults")), SHOAL_OK);
 }
 
 /* ---- forking, and the directory of arenas */
@@ -366,6 +428,8 @@ static int tests(void)
     RUN(writing_fails);
     RUN(reading_fails);
     RUN(recovery_fails);
+    RUN(using_namespaces_fails);
+    RUN(repairing_fails);
     RUN(forking_and_listing_fail);
     return check_report();
 }
