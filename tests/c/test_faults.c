@@ -1,7 +1,7 @@
 /* A system that refuses: each call of it fails, one at a time, in everything that is done to an arena.
  *
- * The linker leads the core's calls here (see the Makefile). For n = 1, 2, ... the n-th call of a step fails; then the step must say so or do
- * without, nothing may be left open or mapped, the arena must be sound, and the same step must succeed the next time. */
+ * The linker leads the core's calls here (see the Makefile). For n = 1, 2, ... the n-th call of a step fails; then the step must
+ * say so or do without, nothing may be left open or mapped, the arena must be sound, and in the end the step must succeed. */
 #include "fixture.h"
 
 #if defined(SHOAL_LINUX)
