@@ -53,7 +53,7 @@ test-all: $(VENV)/extra-dev ## test-wheel on each Python of VERSIONS that is her
 
 # ---- what a developer wants
 
-.PHONY: lint format typecheck sanitize stress soak linearizability model bench bench-all instructions adapter-table dist clean
+.PHONY: lint format typecheck sanitize coverage analyze memcheck stress soak linearizability model bench bench-all instructions adapter-table dist clean
 lint: $(VENV)/extra-dev ## ruff: rules and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -69,6 +69,15 @@ typecheck: $(VENV)/built $(VENV)/extra-dev ## mypy, and the stubs held against t
 sanitize: $(VENV)/made ## the C tests under ASan + UBSan, and of the code path of other systems
 	@$(MAKE) -s -C tests/c check SAN=address,undefined
 	@$(MAKE) -s -C tests/c check SHOAL_PORTABLE=1
+
+coverage: $(VENV)/made ## lines and branches of csrc/ that the C tests run (minutes); ARGS=--missing shows the others
+	@$(MAKE) -s -C tests/c coverage PYTHON="$(abspath $(BIN))/python" ARGS="$(ARGS)"
+
+analyze: ## GCC's static analyzer over csrc/
+	@$(MAKE) -s -C tests/c analyze CC=gcc
+
+memcheck: ## some of the C tests under valgrind (a minute)
+	@$(MAKE) -s -C tests/c memcheck
 
 stress: $(VENV)/built $(VENV)/extra-test ## long concurrent runs: C threads under TSan, then Python's
 	@$(MAKE) -s -C tests/c stress SAN=thread SECONDS=$(SECONDS_OF_STRESS)

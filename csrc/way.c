@@ -68,8 +68,11 @@ static shoal_status make_way(shoal_arena *a, writing *x, uint64_t object)
         place instead;
         bool replaces = top && x->trail.found && field_find(a, &key, &instead) == SHOAL_OK; /* again: the table may have grown */
         status = make_object(a, x, &key, top ? object : 0, below, replaces ? &instead : NULL, &made);
-        if (status != SHOAL_OK)
+        if (status != SHOAL_OK) {
+            x->late = made.late; /* what the topmost was to replace has just expired: all of it once more */
+            x->prepared = x->drafted;
             break;
+        }
         block *b = block_at(a, below);
         store_relaxed(&entry_links(b, entry_load(b).flags)->previous, made.ref | FIELD_FIRST);
         if (top)

@@ -1,6 +1,7 @@
 /* A writer that is stopped between finding an entry and replacing it, until after the entry's deadline: what readers have
  * seen gone may not come back as if it had been there. */
 #include "death.h"
+#include "paths.h"
 
 #ifdef DEATH
 #include <sys/mman.h>
@@ -17,7 +18,7 @@ static shoal_put_args text_args(const char *text, uint8_t condition)
 
 static void touch(shoal_arena *a, const shoal_namespace *ns) { *answer = shoal_touch(a, ns, "key", 3, 60 * SECOND, WAIT); }
 
-static void replace(shoal_arena *a, const shoal_namespace *ns)
+static void renew(shoal_arena *a, const shoal_namespace *ns)
 {
     shoal_put_args args = text_args("2", SHOAL_IF_PRESENT);
     *answer = shoal_put(a, ns, "key", 3, &args, NULL, WAIT);
@@ -49,6 +50,12 @@ static void incr(shoal_arena *a, const shoal_namespace *ns)
     *answer = shoal_incr(a, ns, "key", 3, &one, &zero, 60 * SECOND, &sum, WAIT);
     if (*answer == SHOAL_OK && sum.i == 1) /* from the start again */
         *answer = SHOAL_MISS;
+}
+
+/* The value makes way for an object, whether it has expired meanwhile or not: nothing is a reason to refuse that. */
+static void set_below(shoal_arena *a, const shoal_namespace *tree)
+{
+    *answer = replace(a, tree, "key.b.c", "2") == SHOAL_OK ? SHOAL_MISS : SHOAL_OK;
 }
 
 static void wait_until(int64_t when)
@@ -99,19 +106,22 @@ static bool stopped_at(shoal_arena *a, const shoal_namespace *ns, void (*act)(sh
 static void stopped_everywhere(void (*act)(shoal_arena *, const shoal_namespace *))
 {
     shoal_arena *a = arena_new("late", MIB);
-    shoal_namespace ns = ns_default(a);
+    shoal_namespace ns = act == set_below ? tree_of(a) : ns_default(a);
     unsigned steps = steps_of(a, &ns, act), seen = 0;
-    for (unsigned i = 1; i < PLACES && steps; i++)
+    for (unsigned i = 1; i < PLACES && steps; i++) {
+        del(a, &ns, "key");
         seen += stopped_at(a, &ns, act, steps * i / PLACES);
+    }
     CHECK(seen > 2 || steps == 0);
     ARENA_END(a);
 }
 
 static void touching_late(void) { stopped_everywhere(touch); }
-static void replacing_late(void) { stopped_everywhere(replace); }
+static void replacing_late(void) { stopped_everywhere(renew); }
 static void comparing_and_setting_late(void) { stopped_everywhere(compare_and_set); }
 static void swapping_late(void) { stopped_everywhere(swap); }
 static void counting_late(void) { stopped_everywhere(incr); }
+static void setting_below_late(void) { stopped_everywhere(set_below); }
 
 static int tests(void)
 {
@@ -121,6 +131,7 @@ static int tests(void)
     RUN(comparing_and_setting_late);
     RUN(swapping_late);
     RUN(counting_late);
+    RUN(setting_below_late);
     return check_report();
 }
 

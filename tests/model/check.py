@@ -29,6 +29,19 @@ MODELS = {
         "RECOVERY_LEAVES_SEQUENCE": "recovery leaves the sequence odd",
         "RECOVERY_LEAKS": "recovery does not find the blocks that a dead writer held",
     },
+    "overwrite": {
+        RIGHT: "an entry is overwritten where it lies, and undone",
+        "NO_ODD": "the sequence is not odd while the entry changes",
+        "NO_RELEASE_FENCE": "changes are seen before the odd sequence",
+        "NO_VALIDATE": "the reader does not look at the sequence again",
+        "NO_IMAGE": "what the entry was is not kept",
+        "IMAGE_LATE": "the image is said to count before it is whole",
+        "IMAGE_IGNORED": "who reads beside a dead owner's lock does not look at the image",
+        "LOCK_UNWATCHED": "who reads beside a dead owner's lock does not look at it again",
+        "COMMIT_LATE": "the image counts until after readers could see the new entry",
+        "NO_UNDO": "recovery does not put the image back",
+        "COMMIT_BEFORE_UNDO": "recovery says that the image does not count before the entry is whole again",
+    },
     "split": {
         RIGHT: "a bucket is split, and recovered",
         "COUNT_FIRST": "the count grows before the entries are copied",
@@ -40,6 +53,7 @@ MODELS = {
         "RECOVERY_KEEPS_DOUBLES": "recovery leaves entries in the old bucket",
     },
 }
+MOST_KILLS = {"publish": 1, "overwrite": 2, "split": 1}
 NEEDS = ("spin", "gcc")
 
 
@@ -50,8 +64,9 @@ class Outcome(NamedTuple):
     error: str
 
 
-def explore(model: str, variant: str = RIGHT, *, kills: int = 1) -> Outcome:
-    """Look at all states of a model in which so many processes die."""
+def explore(model: str, variant: str = RIGHT, *, kills: int | None = None) -> Outcome:
+    """Look at all states of a model in which up to so many processes die (default: as many as the model is meant for)."""
+    kills = MOST_KILLS[model] if kills is None else kills
     with tempfile.TemporaryDirectory() as folder:
         for path in HERE.glob("*.pml"):
             shutil.copy(path, folder)
