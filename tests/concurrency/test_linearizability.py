@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,10 @@ def test_a_history_has_every_call_and_answers_of_all_kinds(name: str) -> None:
     assert len(by_key(history)) > 10
 
 
+BETWEEN = 0.0003
+"""Seconds between two steps that should be one: a store of that kind takes its time."""
+
+
 class Careless:
     """A store whose calls are right one after the other, and not at once."""
 
@@ -59,6 +64,7 @@ class CarelessCounter(Careless):
     def incr(self, key: str, by: int, **options: Any) -> int:
         self._store.incr(key, 0)  # refuses what is no number
         number = self._store.get(key, 0) + by
+        time.sleep(BETWEEN)
         self._store.set(key, number, **options)
         return int(number)
 
@@ -69,6 +75,7 @@ class CarelessComparison(Careless):
             found = self._store.get_versioned(key)[1]
         except shoal.KeyNotFound:
             found = 0
+        time.sleep(BETWEEN)
         if found == version:
             self._store.set(key, value, **options)
         return bool(found == version)
