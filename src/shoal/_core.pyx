@@ -55,7 +55,8 @@ from shoal._failures import failure
 from shoal._lifetime import Lifetime
 from shoal.errors import InvalidKey, InvalidValue, KeyNotFound, StoreClosed
 from shoal.keys import check_key, check_keys
-from shoal.options import DEFAULT, KEEP, MAX_TTL, MISSING, parse_ttl, ttl_to_ns
+from shoal.options import DEFAULT, KEEP, MISSING, parse_ttl, ttl_to_ns
+from shoal.options import MAX_TTL as _LONGEST
 
 cdef extern from "Python.h":
     bint PyUnicode_Check(object text)

@@ -63,7 +63,10 @@ class Careless:
 class CarelessCounter(Careless):
     def incr(self, key: str, by: int, **options: Any) -> int:
         self._store.incr(key, 0)  # refuses what is no number
-        number = self._store.get(key, 0) + by
+        found = self._store.get(key, 0)
+        if type(found) is not int:
+            raise shoal.InvalidValue("no number", key=key)
+        number = found + by
         time.sleep(BETWEEN)
         self._store.set(key, number, **options)
         return int(number)

@@ -5,7 +5,7 @@ cdef object _DEFAULT = DEFAULT
 cdef object _KEEP = KEEP
 
 
-cdef double _MAX_TTL = MAX_TTL
+cdef double _MAX_TTL = _LONGEST
 
 
 cdef inline int64_t _ns(object ttl) except? -3:
