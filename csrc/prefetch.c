@@ -2,7 +2,7 @@
 #include "process.h"
 #include "table.h"
 
-#define WORTH_PAGES 2048u /* in use: less than that lies in a cache */
+#define WORTH_PAGES 8192u /* in use: less than that lies in a cache, and to hash twice costs more than it brings */
 
 void shoal_prefetch(shoal_arena *a, const shoal_namespace *ns, const shoal_key *keys, size_t count)
 {

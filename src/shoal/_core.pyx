@@ -79,6 +79,7 @@ cdef extern from "Python.h":
     object PyType_GenericAlloc(PyTypeObject *kind, Py_ssize_t items)
     int PyBuffer_FillInfo(Py_buffer *view, object exporter, void *data, Py_ssize_t size, int read_only, int flags) except -1
     object PyMemoryView_FromObject(object exporter)
+    object dict_for "__Pyx_PyDict_NewPresized"(Py_ssize_t items)  # as Cython's own code makes dicts: with room
     int PyErr_CheckSignals()  # what it raises stays pending: it is not for Cython to report
 
 cdef enum:

@@ -28,8 +28,8 @@ cdef class Reader(Opened):
     def get_many(self, keys) -> dict:
         """Those of the entries that are there."""
         cdef call_t c
-        cdef dict found = {}
         cdef list names = _keys(keys)
+        cdef dict found = dict_for(len(names))
         cdef Py_ssize_t i
         for i in range(len(names)):
             if i % SHOAL_PREFETCH == 0:
