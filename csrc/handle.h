@@ -48,6 +48,7 @@ struct shoal_arena {
 
     pin_pool pins;
 
+    uint64_t commits;        /* how often this process has committed memory */
     uint64_t known_seen;     /* bytes, at most up to the frontier: saves reading a line that writers share */
     const char *detail;
     int (*hook)(void *);

@@ -37,6 +37,9 @@ int os_commit(int fd, uint64_t offset, uint64_t length);
 /* Give the memory of the range back; it reads as zeros. */
 int os_punch(int fd, uint64_t offset, uint64_t length);
 
+/* Map memory that was just committed, in one call rather than by a fault for each page. */
+void os_populate(void *from, uint64_t length);
+
 /* Zeros of this process's own, of which only what is written to takes memory. NULL: no room in the address space. */
 void *os_zeros(uint64_t size);
 void os_zeros_free(void *zeros, uint64_t size);

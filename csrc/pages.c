@@ -152,6 +152,7 @@ static shoal_status commit(shoal_arena *a, const void *from, uint64_t length)
     uint64_t begin = (uint64_t)((const uint8_t *)from - a->base), end = begin + length;
     begin &= ~(uint64_t)(PAGE_SIZE - 1);
     int error = os_commit(a->fd, begin, end - begin);
+    store_relaxed(&a->commits, load_relaxed(&a->commits) + 1);
     return error == 0 ? SHOAL_OK : error == ENOSPC || error == EFBIG || error == ENOMEM ? SHOAL_FULL_SYSTEM : SHOAL_OS;
 }
 

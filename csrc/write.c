@@ -128,7 +128,7 @@ static shoal_status prepare(shoal_arena *a, writing *x)
     shoal_status status = shard_lock(a, s, &x->w);
     if (status != SHOAL_OK)
         return status;
-    uint64_t ref = 0;
+    uint64_t ref = 0, commits = load_relaxed(&a->commits);
     status = table_ready(a, s, &x->w); /* first, or its pages would stand in the way of the next large value for ever */
     if (status == SHOAL_OK)
         status = slab_take(a, s, x->prepared_bytes, &ref, &x->w);
@@ -146,6 +146,8 @@ static shoal_status prepare(shoal_arena *a, writing *x)
     if (status != SHOAL_OK)
         return status;
     block *b = (block *)(a->base + (ref << REF_SHIFT));
+    if (load_relaxed(&a->commits) != commits) /* (or another thread has: then it is for nothing) */
+        os_populate(b, x->prepared_bytes);
     entry e = {.flags = x->prepared_flags, .key_size = x->key.key_size};
     racing_write((uint8_t *)b + entry_key_at(e.flags), x->key.key, x->key.key_size);
     if (e.flags & BLOCK_EXPIRES)
