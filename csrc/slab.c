@@ -12,7 +12,7 @@ static uint64_t run_pages(const slab_class *sc, uint32_t size)
         pages++;
     /* The newest run is half unused on average: it is a few percent of its class at most. A multiple of the shortest, and
      * of large blocks no longer than that: what one shard gives back another can take without a remainder. */
-    uint32_t times = sc->runs < 32 ? 1 : sc->runs < 512 ? 4 : 16;
+    uint32_t times = sc->runs < 8 ? 1 : sc->runs < 96 ? 4 : 16;
     uint64_t most = 16 / pages;
     return pages * (most == 0 ? 1 : times < most ? times : most);
 }
@@ -24,7 +24,7 @@ static shoal_status new_run(shoal_arena *a, uint32_t shard_index, uint32_t c, wa
     slab_class *sc = &a->shards[shard_index].classes[c];
     uint64_t page, pages = run_pages(sc, class_size(c)), least = run_pages(&(slab_class){0}, class_size(c));
     shoal_status status = pages_take(a, pages, PAGE_SLAB, shard_index, &page, w);
-    if ((status == SHOAL_FULL_ARENA || status == SHOAL_FULL_SYSTEM) && pages > least)
+    if (pages_full(status) && pages > least)
         status = pages_take(a, pages = least, PAGE_SLAB, shard_index, &page, w);
     if (status != SHOAL_OK)
         return status;
