@@ -202,7 +202,7 @@ static shoal_status find(shoal_arena *a, uint64_t count, bool touched, uint64_t 
         status = find_free(a, count, false, 0, BIN_LOOK, page);
         if (status != SHOAL_FULL_ARENA)
             return status;
-    } else if (why != SHOAL_FULL_ARENA && why != SHOAL_FULL_SYSTEM) {
+    } else if (!pages_full(why)) {
         return why;
     }
     if (!touched)

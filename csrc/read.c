@@ -331,7 +331,7 @@ static shoal_status take_pin(shoal_arena *a, const shoal_namespace *ns, const vo
         status = SHOAL_INVALID;
     if (status == SHOAL_OK)
         status = pins_add(a, k.key.shard_index, p.ref, view, &out->record, &w);
-    if (status == SHOAL_FULL_ARENA || status == SHOAL_FULL_SYSTEM)
+    if (pages_full(status))
         status = SHOAL_FULL_PINS; /* no room for more records */
     if (status == SHOAL_OK) {
         out->data = (const uint8_t *)p.b + entry_value_at(&p.e, p.ref);

@@ -93,8 +93,6 @@ static void zero(uint8_t *at, size_t size)
         racing_write(at, zeros, PAGE_SIZE);
 }
 
-static bool is_full(shoal_status status) { return status == SHOAL_FULL_ARENA || status == SHOAL_FULL_SYSTEM; }
-
 /* A run of segments for `segment` and the next ones: segments stay for ever, so the fewer places they lie in, the larger the runs
  * that entries leave between them; but what is not used yet should be little. *count: how many the run holds. */
 static shoal_status take_segments(shoal_arena *a, uint32_t shard_index, uint64_t segment, uint64_t *page, uint64_t *count, waiting *w)
@@ -103,7 +101,7 @@ static shoal_status take_segments(shoal_arena *a, uint32_t shard_index, uint64_t
     *count = segment < 16 ? 1 : segment / 8 < SEGMENT_RUN_MAX ? segment / 8 : SEGMENT_RUN_MAX;
     *count = *count < most ? *count : most;
     shoal_status status = pages_take(a, *count * SEGMENT_PAGES, PAGE_TABLE, shard_index, page, w);
-    if (is_full(status) && *count > 1) {
+    if (pages_full(status) && *count > 1) {
         *count = 1;
         status = pages_take(a, SEGMENT_PAGES, PAGE_TABLE, shard_index, page, w);
     }

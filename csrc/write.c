@@ -200,10 +200,7 @@ static shoal_status make_room(shoal_arena *a, writing *x, shoal_status why, int 
     return status;
 }
 
-static bool is_full(shoal_status status)
-{
-    return status == SHOAL_FULL_ARENA || status == SHOAL_FULL_SYSTEM || status == SHOAL_FULL_KEYS;
-}
+static bool is_full(shoal_status status) { return pages_full(status) || status == SHOAL_FULL_KEYS; }
 
 /* Take a step of a write, making room for it as long as it is refused for want of some. */
 static COLD shoal_status again_with_room(shoal_arena *a, writing *x, shoal_status status, shoal_status (*take)(shoal_arena *, writing *))
