@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shoal.bench.contender import PLAIN, Contender, allocated, remove, scratch
+from shoal.bench.contender import PLAIN, allocated, remove
+from shoal.bench.stores import InFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class DiskCache(Contender):
+class DiskCache(InFolder):
     """It has a codec of its own."""
 
     name = "diskcache"
@@ -22,16 +23,7 @@ class DiskCache(Contender):
     def open(self, keys: int, payload: int = 0) -> None:
         import diskcache  # noqa: F401 - before a folder is made for it
 
-        self.path, self.mine = scratch(), True
-        self._bind()
-
-    @property
-    def handle(self) -> Any:
-        return self.path
-
-    def attach(self, handle: Any) -> None:
-        self.path, self.mine = handle, False
-        self._bind()
+        super().open(keys, payload)
 
     def _bind(self) -> None:
         import diskcache

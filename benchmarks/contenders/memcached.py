@@ -67,8 +67,3 @@ class Memcached(Server):
         entries = iter(items)
         while some := dict(islice(entries, 1_000)):
             self.client.set_many(some, noreply=True)
-
-    def close(self) -> None:
-        if hasattr(self, "client"):
-            self.client.close()
-        super().close()

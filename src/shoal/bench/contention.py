@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import multiprocessing
 import os
 import random
 import statistics
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .contender import LeftOut, opened
-from .harness import cores_busy
+from .harness import cores_busy, started
 from .points import BULK, VALUES, key
 from .timers import percentile
 
@@ -230,18 +229,12 @@ def _own(pipe: Connection, contender: type[Contender], keys: int) -> None:
     except LeftOut as error:
         pipe.send(str(error))
         return
-    context = multiprocessing.get_context("spawn")
     workers = []
     try:
         for first in range(0, keys, BULK):
             store.load([(key(i), VALUES["str"]) for i in range(first, min(first + BULK, keys))])
         store.load([(name, "a" * SIZES[0]) for name in HOT])
-        for seed in (1, 2):
-            here, there = context.Pipe()
-            process = context.Process(target=_work, args=(there, contender, store.handle, keys, seed))
-            process.start()
-            there.close()
-            workers.append((here, process))
+        workers += [started(_work, contender, store.handle, keys, seed) for seed in (1, 2)]
         problems = [problem for here, _ in workers if (problem := here.recv()) is not None]
         pipe.send(f"failed: {problems[0]}" if problems else None)
         counted = 0
@@ -279,17 +272,13 @@ def run(
     modes: Sequence[str] = tuple(MODES),
 ) -> tuple[list[Contended], list[str]]:
     """Measure every contender that two processes can share; the figures, and notes about what was left out."""
-    context = multiprocessing.get_context("spawn")
     owners: dict[str, tuple[Connection, Any, int]] = {}
     notes = []
     for name, contender in stores.items():
         if not contender.shared:
             continue
-        here, there = context.Pipe()
         count = min(keys, contender.max_keys)
-        process = context.Process(target=_own, args=(there, contender, count))
-        process.start()
-        there.close()
+        here, process = started(_own, contender, count)
         problem = _ask(here)
         if isinstance(problem, str):
             notes.append(f"{name} {problem}")

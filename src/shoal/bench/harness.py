@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .contender import LeftOut, opened
 
-__all__ = ["Figure", "Prepare", "cores_busy", "run"]
+__all__ = ["Figure", "Prepare", "cores_busy", "run", "started"]
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -37,6 +37,16 @@ class Figure:
     def relative_to(self, other: Figure) -> float:
         """How many times its time: the median of the rounds' ratios, because a machine is not as fast in every round."""
         return statistics.median(ours / theirs for ours, theirs in zip(self.samples, other.samples, strict=True))
+
+
+def started(target: Callable[..., None], *arguments: Any) -> tuple[Connection, Any]:
+    """Start a fresh process with the other end of a pipe as its first argument; our end, and the process."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=target, args=(there, *arguments))
+    process.start()
+    there.close()
+    return here, process
 
 
 def _serve(pipe: Connection, contender: Callable[[], Any], prepare: Prepare, options: dict[str, Any]) -> None:
@@ -88,14 +98,10 @@ def run(
 
     Contenders are classes, or other picklable functions, by name.
     """
-    context = multiprocessing.get_context("spawn")
     pipes: dict[str, tuple[Connection, Any, list[str]]] = {}
     notes = []
     for name, contender in stores.items():
-        here, there = context.Pipe()
-        process = context.Process(target=_serve, args=(there, contender, prepare, options))
-        process.start()
-        there.close()
+        here, process = started(_serve, contender, prepare, options)
         works = _answer(here)
         if isinstance(works, str):
             notes.append(f"{name} {works}")

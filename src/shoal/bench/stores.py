@@ -9,8 +9,9 @@ from .contender import PLAIN, Contender, allocated, codec, object_bytes, remove,
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
-__all__ = ["ALL", "Dict", "Lmdb", "Manager", "Shoal", "Sqlite"]
+__all__ = ["ALL", "Dict", "InFolder", "Lmdb", "Manager", "Shoal", "Sqlite"]
 
 
 class Dict(Contender):
@@ -146,13 +147,11 @@ class Lmdb(Contender):
             remove(self.path)
 
 
-class Sqlite(Contender):
-    """SQLite in shared memory, with a write-ahead log and without syncing. Values pass through MessagePack."""
+class InFolder(Contender):
+    """One that keeps files in a folder: `_bind` opens them, and binds the functions."""
 
-    name = "sqlite3"
-    modules = ("sqlite3", "msgspec.msgpack")
-    kinds = PLAIN
-    max_value = 1 << 30
+    path: Path
+    mine: bool
 
     def open(self, keys: int, payload: int = 0) -> None:
         self.path, self.mine = scratch(), True
@@ -165,6 +164,18 @@ class Sqlite(Contender):
     def attach(self, handle: Any) -> None:
         self.path, self.mine = handle, False
         self._bind()
+
+    def _bind(self) -> None:
+        raise NotImplementedError
+
+
+class Sqlite(InFolder):
+    """SQLite in shared memory, with a write-ahead log and without syncing. Values pass through MessagePack."""
+
+    name = "sqlite3"
+    modules = ("sqlite3", "msgspec.msgpack")
+    kinds = PLAIN
+    max_value = 1 << 30
 
     def _bind(self) -> None:
         self.connection = sqlite3.connect(self.path / "data", isolation_level=None, timeout=30)
