@@ -119,10 +119,11 @@ static shoal_status initialise(shoal_arena *a, const shoal_options *o, const str
     errno = os_commit(a->fd, 0, PAGE_SIZE);
     if (errno == 0)
         errno = os_commit(a->fd, g.shards_at, (uint64_t)g.shards * sizeof(shard));
-    if (errno == 0)
-        errno = os_random(g.secret, sizeof g.secret);
     if (errno != 0)
-        return os_failed(error, "committing the arena's header");
+        return failed(error, os_commit_status(errno), "committing the arena's header");
+    errno = os_random(g.secret, sizeof g.secret);
+    if (errno != 0)
+        return os_failed(error, "the arena's secret");
     g.uid = st->st_uid;
     g.mode = o->mode & 0777;
     shoal_status status = map(a, g.file_size, error);

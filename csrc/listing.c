@@ -166,7 +166,7 @@ shoal_status shoal_keys(shoal_arena *a, const shoal_namespace *ns, uint32_t s, c
     waiting w = {.wait = wait};
     uint64_t count = 0;
     *out = (shoal_bytes){0};
-    shoal_status status = process_ready(a);
+    shoal_status status = process_ready(a, wait);
     if (status != SHOAL_OK)
         return status;
     if (s >= a->nshards || ns->id >= NAMESPACE_MAX)
@@ -233,7 +233,7 @@ shoal_status shoal_namespace_count(shoal_arena *a, const shoal_namespace *ns, sh
 {
     waiting w = {.wait = wait};
     *out = (shoal_namespace_stats){0};
-    shoal_status status = process_ready(a);
+    shoal_status status = process_ready(a, wait);
     if (ns->id >= NAMESPACE_MAX)
         return SHOAL_INVALID;
     if (status == SHOAL_OK && load_relaxed(&a->records[ns->id].uid) != ns->uid)
@@ -320,7 +320,7 @@ shoal_status shoal_fields(shoal_arena *a, const shoal_namespace *tree, const voi
     path p = {names, size};
     waiting w = {.wait = wait};
     *out = (shoal_bytes){0};
-    shoal_status status = process_ready(a);
+    shoal_status status = process_ready(a, wait);
     if (status != SHOAL_OK)
         return status;
     if (!tree->tree || tree->id >= NAMESPACE_MAX || (size ? !path_valid(names, size) : s >= a->nshards))

@@ -1,6 +1,5 @@
 #include "namespace.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -23,9 +22,9 @@ static shoal_status commit(shoal_arena *a, uint32_t id)
     uint64_t size[2] = {sizeof(namespace_record), sizeof(namespace_head) * a->nshards};
     for (int i = 0; i < 2; i++) {
         uint64_t begin = at[i] & ~(uint64_t)(PAGE_SIZE - 1);
-        int error = os_commit(a->fd, begin, at[i] + size[i] - begin);
-        if (error)
-            return error == ENOSPC ? SHOAL_FULL_SYSTEM : SHOAL_OS;
+        shoal_status status = os_commit_status(os_commit(a->fd, begin, at[i] + size[i] - begin));
+        if (status != SHOAL_OK)
+            return status;
     }
     return SHOAL_OK;
 }
@@ -158,7 +157,7 @@ static namespace_record *record_of(shoal_arena *a, const shoal_namespace *ns)
 static shoal_status find_or_make(shoal_arena *a, const identity *wanted, bool create, const shoal_namespace_config *config,
                                  const shoal_namespace *home, shoal_namespace *out, int64_t wait)
 {
-    shoal_status status = process_ready(a);
+    shoal_status status = process_ready(a, wait);
     if (status != SHOAL_OK || find(a, wanted, out))
         return status;
     if (!create)
@@ -313,7 +312,7 @@ shoal_status shoal_namespace_set_config(shoal_arena *a, const shoal_namespace *n
         return SHOAL_INVALID;
     if (a->read_only)
         return SHOAL_READ_ONLY;
-    shoal_status status = process_ready(a);
+    shoal_status status = process_ready(a, wait);
     if (status != SHOAL_OK || (status = lock_names(a, &w)) != SHOAL_OK)
         return status;
     namespace_record *r = record_of(a, ns);
@@ -388,7 +387,7 @@ shoal_status shoal_namespace_clear(shoal_arena *a, const shoal_namespace *ns, ui
     *count = 0;
     if (a->read_only)
         return SHOAL_READ_ONLY;
-    shoal_status status = process_ready(a);
+    shoal_status status = process_ready(a, wait);
     if (status != SHOAL_OK)
         return status;
     if (!record_of(a, ns))
@@ -425,7 +424,7 @@ shoal_status shoal_namespace_drop(shoal_arena *a, const shoal_namespace *ns, int
         return SHOAL_INVALID;
     if (a->read_only)
         return SHOAL_READ_ONLY;
-    shoal_status status = process_ready(a);
+    shoal_status status = process_ready(a, wait);
     if (status != SHOAL_OK || (status = lock_names(a, &w)) != SHOAL_OK)
         return status;
     if (find_tree(a, ns, &tree)) /* first: nobody would find it without its home */
@@ -439,7 +438,7 @@ shoal_status shoal_namespace_drop(shoal_arena *a, const shoal_namespace *ns, int
 shoal_status shoal_namespace_list(shoal_arena *a, int (*each)(void *context, const char *name, size_t length,
                                   const shoal_namespace *ns), void *context)
 {
-    shoal_status status = process_ready(a);
+    shoal_status status = process_ready(a, PROCESS_WAIT_NS);
     for (uint32_t id = 0; status == SHOAL_OK && id < high_of(a); id++) {
         namespace_record *r = &a->records[id];
         char name[SHOAL_NAME_MAX];

@@ -12,6 +12,8 @@
 #ifndef SHOAL_OS_H
 #define SHOAL_OS_H
 
+#include <errno.h>
+
 #include "shoal.h"
 
 #if defined(__linux__) && !defined(SHOAL_PORTABLE)
@@ -34,6 +36,19 @@ void os_ungate(int fd);
 
 /* Commit [offset, offset + length) so that touching it cannot fail. ENOSPC. */
 int os_commit(int fd, uint64_t offset, uint64_t length);
+/* What a call answers whose memory could not be committed. Whoever refuses it - the file system, a quota, the process's limit of file
+ * sizes, or the memory that a tmpfs is made of - it is there that room is missing, not in the arena. */
+static inline shoal_status os_commit_status(int error)
+{
+    switch (error) {
+    case 0: return SHOAL_OK;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+    case ENOMEM: return SHOAL_FULL_SYSTEM;
+    default: return SHOAL_OS;
+    }
+}
 /* Give the memory of the range back; it reads as zeros. */
 int os_punch(int fd, uint64_t offset, uint64_t length);
 

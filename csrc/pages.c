@@ -1,7 +1,5 @@
 #include "pages.h"
 
-#include <errno.h>
-
 #include "os.h"
 
 #define CHUNK_MIN 16u   /* pages to commit at the frontier at least ... */
@@ -153,7 +151,7 @@ static shoal_status commit(shoal_arena *a, const void *from, uint64_t length)
     begin &= ~(uint64_t)(PAGE_SIZE - 1);
     int error = os_commit(a->fd, begin, end - begin);
     store_relaxed(&a->commits, load_relaxed(&a->commits) + 1);
-    return error == 0 ? SHOAL_OK : error == ENOSPC || error == EFBIG || error == ENOMEM ? SHOAL_FULL_SYSTEM : SHOAL_OS;
+    return os_commit_status(error);
 }
 
 static uint64_t free_run_before(shoal_arena *a, uint64_t page, uint64_t frontier);

@@ -9,7 +9,7 @@ void shoal_prefetch(shoal_arena *a, const shoal_namespace *ns, const shoal_key *
     bucket *buckets[SHOAL_PREFETCH];
     uint64_t tags[SHOAL_PREFETCH];
     size_t found = 0;
-    if (load_relaxed(&a->header->used) < WORTH_PAGES || ns->tree || process_ready(a) != SHOAL_OK)
+    if (load_relaxed(&a->header->used) < WORTH_PAGES || ns->tree || process_ready(a, 0) != SHOAL_OK)
         return;
     for (size_t i = 0; i < count && i < SHOAL_PREFETCH; i++) {
         lookup key;

@@ -9,7 +9,6 @@
 #include "pins.h"
 
 #define LEAVE_WAIT_NS ((int64_t)100 * 1000 * 1000)
-#define JOIN_WAIT_NS ((int64_t)5 * 1000 * 1000 * 1000)
 
 static uint32_t slots_high(const shoal_arena *a)
 {
@@ -76,7 +75,7 @@ static shoal_status new_slot(shoal_arena *a, int fd, uint32_t *index)
             error = os_commit(a->fd, (uint64_t)((uint8_t *)slot - a->base), PAGE_SIZE);
             if (error) {
                 os_unclaim(fd, CLAIM_SLOTS + i);
-                return error == ENOSPC ? SHOAL_FULL_SYSTEM : SHOAL_OS;
+                return os_commit_status(error);
             }
             store_release(&a->header->slots_high, i + 1);
         }
@@ -137,7 +136,7 @@ void process_leave(shoal_arena *a)
 shoal_status process_join_child(shoal_arena *a)
 {
     uint32_t index;
-    waiting w = {.wait = JOIN_WAIT_NS, .quiet = true};
+    waiting w = {.wait = PROCESS_WAIT_NS, .quiet = true};
     shoal_status status = new_slot(a, a->fork_fd, &index);
     if (status != SHOAL_OK)
         return status;
@@ -184,12 +183,18 @@ shoal_status process_become_child(shoal_arena *a)
     return pins_begin(a, true);
 }
 
-shoal_status process_join_forked(shoal_arena *a)
+shoal_status process_join_forked(shoal_arena *a, int64_t wait)
 {
     shoal_status status = SHOAL_OK;
-    pthread_mutex_lock(&a->attach_mutex);
+    int64_t deadline = deadline_after(os_mono_ns(), wait);
+    while (pthread_mutex_trylock(&a->attach_mutex) != 0) { /* another thread is at it, and may wait for longer than this call may */
+        uint32_t never = 0;
+        if (os_mono_ns() >= deadline)
+            return SHOAL_BUSY;
+        os_futex_wait(&never, 0, 100 * 1000);
+    }
     if (!a->counters) {
-        int error = os_gate(a->fd, os_mono_ns() + JOIN_WAIT_NS);
+        int error = os_gate(a->fd, deadline);
         if (error == 0) {
             status = process_join(a);
             os_ungate(a->fd);
@@ -239,7 +244,7 @@ shoal_status shoal_process(shoal_arena *a, uint32_t *slot, uint32_t *generation)
 {
     if (a->read_only)
         return SHOAL_READ_ONLY;
-    shoal_status status = process_ready(a);
+    shoal_status status = process_ready(a, PROCESS_WAIT_NS);
     if (status == SHOAL_OK) {
         *slot = a->slot;
         *generation = (uint32_t)(a->lock_word >> 32);
@@ -253,7 +258,7 @@ shoal_status shoal_reap(shoal_arena *a, int64_t wait)
 {
     if (a->read_only)
         return SHOAL_READ_ONLY;
-    shoal_status status = process_ready(a);
+    shoal_status status = process_ready(a, PROCESS_WAIT_NS); /* `wait` is for what the dead have locked */
     if (status == SHOAL_OK)
         process_reap(a, &(waiting){.wait = wait});
     return status;

@@ -12,8 +12,9 @@
 /* Take a slot for this process. The caller holds the gate. OK, FULL_PROCESSES, FULL_SYSTEM. */
 shoal_status process_join(shoal_arena *a);
 void process_leave(shoal_arena *a);
-/* In a forked child before its first call: take the gate and join. */
-shoal_status process_join_forked(shoal_arena *a);
+/* In a forked child before its first call: take the gate and join. As process_join, BUSY. */
+shoal_status process_join_forked(shoal_arena *a, int64_t wait);
+#define PROCESS_WAIT_NS ((int64_t)5 * 1000 * 1000 * 1000) /* of calls that have no wait of their own */
 /* Before a fork: a slot for the child, claimed through its own open file, with copies of the views that this process has. The caller
  * holds the gate. As process_join, BUSY. */
 shoal_status process_join_child(shoal_arena *a);
@@ -29,10 +30,10 @@ bool process_others(shoal_arena *a);
 void process_reap(shoal_arena *a, const waiting *w);
 uint32_t process_count(shoal_arena *a);
 
-static inline shoal_status process_ready(shoal_arena *a)
+static inline shoal_status process_ready(shoal_arena *a, int64_t wait)
 {
     /* Acquire: who sees the counters sees the slot and the lock word, too. */
-    return likely(pointer_acquire(&a->counters) != NULL) ? SHOAL_OK : process_join_forked(a);
+    return likely(pointer_acquire(&a->counters) != NULL) ? SHOAL_OK : process_join_forked(a, wait);
 }
 
 #endif

@@ -283,7 +283,7 @@ static inline shoal_status read_call(shoal_arena *a, const shoal_namespace *ns, 
     shoal_meta scratch;
     if (unlikely(!r->meta))
         r->meta = &scratch;
-    shoal_status status = process_ready(a);
+    shoal_status status = process_ready(a, wait);
     if (unlikely(status != SHOAL_OK))
         return status;
     if (unlikely(ns->tree))
@@ -318,7 +318,7 @@ static shoal_status take_pin(shoal_arena *a, const shoal_namespace *ns, const vo
     waiting w = {.wait = wait};
     if (a->read_only)
         return SHOAL_READ_ONLY;
-    shoal_status status = process_ready(a);
+    shoal_status status = process_ready(a, wait);
     if (status == SHOAL_OK)
         pins_retry(a);
     if (status != SHOAL_OK || (status = target_make(a, ns, key, key_size, &k)) != SHOAL_OK ||

@@ -151,11 +151,11 @@ static shoal_status write_spaces(repair *r)
         if (r->spaces[id].uid[0])
             high = id + 1;
     uint64_t records_at = (uint64_t)((uint8_t *)into->records - into->base), heads_at = (uint64_t)((uint8_t *)into->heads - into->base);
-    errno = os_commit(into->fd, records_at, high * sizeof(namespace_record));
-    if (errno == 0)
-        errno = os_commit(into->fd, heads_at, (uint64_t)high * into->nshards * sizeof(namespace_head));
-    if (errno != 0)
-        return errno == ENOSPC ? SHOAL_FULL_SYSTEM : SHOAL_OS;
+    int error = os_commit(into->fd, records_at, high * sizeof(namespace_record));
+    if (error == 0)
+        error = os_commit(into->fd, heads_at, (uint64_t)high * into->nshards * sizeof(namespace_head));
+    if (error != 0)
+        return os_commit_status(error);
     uint64_t last = 0;
     for (uint32_t id = 0; id < high; id++) {
         const space *s = &r->spaces[id];

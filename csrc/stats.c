@@ -9,7 +9,7 @@ shoal_status shoal_get_stats(shoal_arena *a, shoal_stats *out)
 {
     struct stat st;
     *out = (shoal_stats){0};
-    shoal_status status = process_ready(a);
+    shoal_status status = process_ready(a, PROCESS_WAIT_NS);
     if (status != SHOAL_OK)
         return status;
     if (fstat(a->fd, &st) != 0)
@@ -50,7 +50,7 @@ shoal_status shoal_sweep(shoal_arena *a, int64_t wait)
     uint64_t removed = 0;
     if (a->read_only)
         return SHOAL_READ_ONLY;
-    shoal_status status = process_ready(a);
+    shoal_status status = process_ready(a, wait);
     if (status != SHOAL_OK)
         return status;
     pins_retry(a);

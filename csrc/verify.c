@@ -349,7 +349,7 @@ shoal_status shoal_verify(shoal_arena *a, void (*report)(void *context, int seve
     uint32_t locked = 0;
     if (a->read_only)
         return SHOAL_READ_ONLY;
-    shoal_status status = process_ready(a);
+    shoal_status status = process_ready(a, wait);
     while (status == SHOAL_OK && locked < a->nshards)
         if ((status = shard_lock(a, locked, &w)) == SHOAL_OK) {
             locked++;

@@ -249,7 +249,7 @@ static shoal_status writable(shoal_arena *a, const shoal_namespace *ns, const vo
     if (unlikely(a->read_only))
         return SHOAL_READ_ONLY;
     x->ns = ns;
-    shoal_status status = process_ready(a);
+    shoal_status status = process_ready(a, x->w.wait);
     if (unlikely(status != SHOAL_OK))
         return status;
     return likely(!ns->tree) ? lookup_make(a, ns, key, key_size, &x->key) : path_writable(a, ns, key, key_size, x);

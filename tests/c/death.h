@@ -140,7 +140,7 @@ static inline pid_t child_before(shoal_arena *a, const shoal_namespace *ns, void
         if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
             _exit(7);
         shoal_after_fork(a);
-        if (process_ready(a) != SHOAL_OK)
+        if (process_ready(a, WAIT) != SHOAL_OK)
             _exit(8);
         get_text(a, ns, "base1"); /* whatever is done lazily is done now */
         raise(SIGSTOP);
@@ -176,6 +176,13 @@ static inline void end_steps(pid_t pid)
     waitpid(pid, NULL, 0);
 }
 
+/* Of a child whose operation has returned: it ends by itself. */
+static inline void end_returned(pid_t pid)
+{
+    int status;
+    CHECK(ptrace(PTRACE_CONT, pid, NULL, NULL) == 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static inline shoal_arena *prepared(const scenario *s, shoal_namespace *ns)
 {
     shoal_arena *a = arena_new("death", MIB);
@@ -199,6 +206,7 @@ static inline void walk(const scenario *s)
     shoal_arena *a = prepared(s, &ns);
     copy c = {0};
     unsigned states = 0, steps = 0;
+    bool returned = false;
     pid_t pid = child_before(a, &ns, s->act);
     if (begin_steps(pid)) {
         int on = 1;
@@ -215,8 +223,12 @@ static inline void walk(const scenario *s)
         if (!right)
             check_fail(__FILE__, __LINE__, "killed after %u instructions (state %u)", steps, states);
         CHECK(!right || states > 3);
+        returned = on == 0;
     }
-    end_steps(pid);
+    if (returned)
+        end_returned(pid);
+    else
+        end_steps(pid);
     free(c.bytes);
     finished(a);
 }

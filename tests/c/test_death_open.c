@@ -83,7 +83,7 @@ static void fork_hand_over(shoal_arena *mine)
 static void after_fork(shoal_arena *mine)
 {
     shoal_after_fork(mine);
-    if (process_ready(mine) != SHOAL_OK)
+    if (process_ready(mine, WAIT) != SHOAL_OK)
         _exit(9);
     shoal_unpin(mine, &held);
     shoal_close(mine);

@@ -20,9 +20,12 @@ typedef struct faults {
 
 static faults *fault; /* with forked children */
 
+/* Of whom a commit may be refused: all of them say that the file system has no room. */
+static const int refusals[] = {ENOSPC, EFBIG, ENOMEM, EDQUOT};
+
 static bool fails(request which)
 {
-    if (!fault || !fault->on || which != fault->which)
+    if (!fault || !fault->on || which != fault->which || leaving)
         return false;
     fault->calls++;
     return fault->calls == fault->at || (fault->from_then_on && fault->calls > fault->at);
@@ -39,7 +42,7 @@ void *__wrap_realloc(void *old, size_t size);
 
 int __wrap_os_commit(int fd, uint64_t offset, uint64_t length)
 {
-    return fails(COMMIT) ? ENOSPC : __real_os_commit(fd, offset, length);
+    return fails(COMMIT) ? refusals[fault->calls % 4] : __real_os_commit(fd, offset, length);
 }
 void *__wrap_malloc(size_t size) { return fails(HEAP) ? NULL : __real_malloc(size); }
 void *__wrap_calloc(size_t count, size_t size) { return fails(HEAP) ? NULL : __real_calloc(count, size); }

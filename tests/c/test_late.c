@@ -83,7 +83,7 @@ static bool stopped_at(shoal_arena *a, const shoal_namespace *ns, void (*act)(sh
 {
     uint8_t byte;
     shoal_meta meta;
-    bool gone = false;
+    bool gone = false, returned = false;
     int status, on = 1;
     pid_t pid = child_before(a, ns, act);
     if (begin_steps(pid)) {
@@ -94,12 +94,16 @@ static bool stopped_at(shoal_arena *a, const shoal_namespace *ns, void (*act)(sh
         if (on == 1 && os_mono_ns() < expired) { /* else it took too long to get there */
             wait_until(expired);
             gone = shoal_get(a, ns, "key", 3, &byte, 0, 1, &meta, 0) == SHOAL_MISS;
-            CHECK(ptrace(PTRACE_CONT, pid, NULL, NULL) == 0 && waitpid(pid, &status, 0) == pid && WIFSTOPPED(status));
+            returned = ptrace(PTRACE_CONT, pid, NULL, NULL) == 0 && waitpid(pid, &status, 0) == pid && WIFSTOPPED(status);
+            CHECK(returned);
         }
         if (gone && *answer == SHOAL_OK)
             check_fail(__FILE__, __LINE__, "stopped after %u instructions: gone for a reader, there for the writer after it", place);
     }
-    end_steps(pid);
+    if (returned)
+        end_returned(pid);
+    else
+        end_steps(pid);
     return gone;
 }
 

@@ -35,7 +35,7 @@ static void limited(int which, rlim_t limit, shoal_status create, shoal_status a
         struct rlimit old, less;
         unsigned before = descriptors();
         shoal_after_fork(a);
-        REQUIRE_CHILD(process_ready(a) == SHOAL_OK);
+        REQUIRE_CHILD(process_ready(a, WAIT) == SHOAL_OK);
         signal(SIGXFSZ, SIG_IGN); /* as Python has it */
         REQUIRE_CHILD(getrlimit(which, &old) == 0);
         less = (struct rlimit){limit, old.rlim_max};

@@ -22,7 +22,7 @@ static pid_t owner_in_child(shoal_arena *a, void (*then)(shoal_arena *a))
     if (pid == 0) {
         bool dead;
         shoal_after_fork(a);
-        REQUIRE_CHILD(process_ready(a) == SHOAL_OK);
+        REQUIRE_CHILD(process_ready(a, WAIT) == SHOAL_OK);
         REQUIRE_CHILD(take(a, WAIT, &dead) == SHOAL_OK && !dead);
         REQUIRE_CHILD(write(ready[1], "x", 1) == 1);
         then(a);
@@ -228,7 +228,7 @@ static void processes_exclude_each_other(void)
     for (int i = 0; i < PARTIES; i++)
         if ((pids[i] = fork_child()) == 0) {
             shoal_after_fork(a);
-            REQUIRE_CHILD(process_ready(a) == SHOAL_OK);
+            REQUIRE_CHILD(process_ready(a, WAIT) == SHOAL_OK);
             REQUIRE_CHILD(count_up(&c) == NULL);
             _exit(0);
         }

@@ -254,7 +254,7 @@ static void a_drop_whose_process_died_is_finished_by_the_next(void)
         waiting w = {.wait = WAIT};
         bool dead;
         shoal_after_fork(a);
-        REQUIRE_CHILD(process_ready(a) == SHOAL_OK);
+        REQUIRE_CHILD(process_ready(a, WAIT) == SHOAL_OK);
         REQUIRE_CHILD(lock_take(a, &a->header->namespace_lock, &w, &dead) == SHOAL_OK);
         a->records[ns.id].state = NAMESPACE_DROPPING;
         a->records[ns.id].uid = 0;

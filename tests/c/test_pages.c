@@ -226,7 +226,7 @@ static void a_dead_owners_page_lock_is_taken_over_and_its_bins_made_anew(void)
         waiting w = patient();
         bool dead;
         shoal_after_fork(a);
-        REQUIRE_CHILD(process_ready(a) == SHOAL_OK);
+        REQUIRE_CHILD(process_ready(a, WAIT) == SHOAL_OK);
         REQUIRE_CHILD(lock_take(a, &a->header->page_lock, &w, &dead) == SHOAL_OK);
         memset(a->header->bins, 0x77, sizeof a->header->bins); /* whatever it did to them */
         a->header->used = 12345;

@@ -288,7 +288,7 @@ static void damaged_records_harm_nobody(void)
     pid_t pid = fork_child();
     if (pid == 0) {
         shoal_after_fork(a);
-        REQUIRE_CHILD(process_ready(a) == SHOAL_OK);
+        REQUIRE_CHILD(process_ready(a, WAIT) == SHOAL_OK);
         a->me->pins[3] = ~0ull;
         a->me->pins[4] = pin_word(p.word & REF_MASK, (pin_shard(p.word) + 1) % shoal_shards(a), false);
         a->me->pins[5] = pin_word(1, 255, true);

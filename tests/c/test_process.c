@@ -1,5 +1,7 @@
 /* The table of processes: who is attached, who lives, what is left of the dead. */
 #include <fcntl.h>
+#include <pthread.h>
+#include <sys/file.h>
 #ifdef __linux__
 #include <sched.h>
 #include <sys/mount.h>
@@ -55,7 +57,7 @@ static void a_killed_process_is_dead_and_a_stopped_one_is_not(void)
     pid_t pid = fork_child();
     if (pid == 0) {
         shoal_after_fork(a);
-        REQUIRE_CHILD(process_ready(a) == SHOAL_OK);
+        REQUIRE_CHILD(process_ready(a, WAIT) == SHOAL_OK);
         REQUIRE_CHILD(write(ready[1], &a->slot, 4) == 4);
         for (;;)
             pause();
@@ -114,7 +116,7 @@ static void without_a_descriptor_nobody_is_declared_dead(void)
         struct rlimit none = {0, 20000};
         shoal_after_fork(a);
         REQUIRE_CHILD(setrlimit(RLIMIT_NOFILE, &none) == 0); /* from here on it opens nothing */
-        shoal_status status = process_ready(a);
+        shoal_status status = process_ready(a, WAIT);
         REQUIRE_CHILD(status == SHOAL_OK);
         a->shards[0].lock.word = a->lock_word;
         REQUIRE_CHILD(write(ready[1], &a->slot, 4) == 4 && read(go[0], &byte, 1) == 1);
@@ -146,7 +148,7 @@ static void forked_into_a_dead_ones_pid(void)
     int status;
     if ((pid = fork_child()) == 0) { /* holds the lock, and dies */
         shoal_after_fork(a);
-        REQUIRE_CHILD(process_ready(a) == SHOAL_OK);
+        REQUIRE_CHILD(process_ready(a, WAIT) == SHOAL_OK);
         a->shards[0].lock.word = a->lock_word;
         _exit(0);
     }
@@ -228,6 +230,52 @@ static void a_forked_child_takes_its_own_slot_at_its_first_call(void)
     ARENA_END(a);
 }
 
+static shoal_arena *forked;
+static shoal_namespace forked_keys;
+
+static void *first_call(void *to)
+{
+    *(shoal_status *)to = put(forked, &forked_keys, "thread", "wrote");
+    return NULL;
+}
+
+/* Somebody is stopped while it opens the arena, or leaves it. A child's first call needs the gate, too, and may not wait longer for it
+ * than it may for anything else; neither behind another thread's first call. */
+static void a_forked_childs_first_call_waits_as_long_as_it_may(void)
+{
+    forked = arena_new("patience", MIB);
+    forked_keys = ns_default(forked);
+    int fd = open(arena_path("patience"), O_RDWR);
+    REQUIRE(put(forked, &forked_keys, "key", "parent") == SHOAL_OK);
+    REQUIRE(fd >= 0 && os_gate(fd, os_mono_ns() + WAIT) == 0);
+    pid_t pid = fork_child();
+    if (pid == 0) {
+        shoal_meta meta;
+        shoal_status thread_wrote = SHOAL_OS;
+        pthread_t thread;
+        shoal_after_fork(forked);
+        int64_t begun = os_mono_ns();
+        REQUIRE_CHILD(shoal_peek(forked, &forked_keys, "key", 3, NULL, 0, 0, &meta, 0) == SHOAL_BUSY);
+        REQUIRE_CHILD(shoal_delete(forked, &forked_keys, "key", 3, NULL, 10 * MILLISECOND) == SHOAL_BUSY);
+        REQUIRE_CHILD(pthread_create(&thread, NULL, first_call, &thread_wrote) == 0);
+        while (pthread_mutex_trylock(&forked->attach_mutex) == 0)
+            pthread_mutex_unlock(&forked->attach_mutex);
+        REQUIRE_CHILD(shoal_peek(forked, &forked_keys, "key", 3, NULL, 0, 0, &meta, 0) == SHOAL_BUSY);
+        REQUIRE_CHILD(shoal_peek(forked, &forked_keys, "key", 3, NULL, 0, 0, &meta, MILLISECOND) == SHOAL_BUSY);
+        REQUIRE_CHILD(os_mono_ns() - begun < 4 * SECOND);
+        flock(fd, LOCK_UN); /* it goes on */
+        REQUIRE_CHILD(pthread_join(thread, NULL) == 0 && thread_wrote == SHOAL_OK);
+        REQUIRE_CHILD(shoal_peek(forked, &forked_keys, "key", 3, NULL, 0, 0, &meta, 0) == SHOAL_OK);
+        shoal_close(forked);
+        _exit(0);
+    }
+    CHECK(child_ok(pid));
+    close(fd);
+    CHECK_TEXT(get_text(forked, &forked_keys, "thread"), "wrote");
+    CHECK_EQ(stats_of(forked).processes, 1u);
+    ARENA_END(forked);
+}
+
 /* The parent is gone, the child works on: the parent's claim must not have gone over to it. */
 static void a_dead_parent_does_not_live_on_in_its_child(void)
 {
@@ -237,12 +285,12 @@ static void a_dead_parent_does_not_live_on_in_its_child(void)
     pid_t pid = fork_child();
     if (pid == 0) {
         shoal_after_fork(a);
-        REQUIRE_CHILD(process_ready(a) == SHOAL_OK);
+        REQUIRE_CHILD(process_ready(a, WAIT) == SHOAL_OK);
         uint64_t mine = a->lock_word;
         if (fork() == 0) { /* the grandchild, which outlives it; it may well take the slot of the dead */
             char byte;
             shoal_after_fork(a);
-            REQUIRE_CHILD(process_ready(a) == SHOAL_OK);
+            REQUIRE_CHILD(process_ready(a, WAIT) == SHOAL_OK);
             REQUIRE_CHILD(write(slots[1], &mine, sizeof mine) == sizeof mine);
             REQUIRE_CHILD(read(go[0], &byte, 1) == 1);
             shoal_close(a);
@@ -303,6 +351,7 @@ static int tests(void)
     RUN(a_pid_that_is_really_reused_is_not_mistaken);
     RUN(without_a_descriptor_nobody_is_declared_dead);
     RUN(a_forked_child_takes_its_own_slot_at_its_first_call);
+    RUN(a_forked_childs_first_call_waits_as_long_as_it_may);
     RUN(a_dead_parent_does_not_live_on_in_its_child);
     RUN(counters_add_up_over_processes_and_outlive_them);
     return check_report();
