@@ -1,0 +1,468 @@
+/* Locks that somebody alive holds: every call says BUSY when its wait is over, or does without, changes nothing if it did not do all,
+ * and goes on as if nothing had been as soon as the lock is free. Interrupted waits are told apart from long ones. */
+#include "lock.h"
+#include "paths.h"
+#include "pins.h"
+#include "process.h"
+#include "table.h"
+
+#define LARGE ((size_t)50000)
+
+typedef struct world {
+    shoal_arena *a;
+    shoal_namespace keys, limited, tree;
+    shoal_pin pin;
+} world;
+
+static const uint8_t bytes[LARGE];
+
+static shoal_status put_sized(const world *w, const shoal_namespace *ns, const char *key, size_t size, int64_t wait)
+{
+    shoal_put_args args = {.head = bytes, .head_size = size, .ttl = SHOAL_TTL_DEFAULT};
+    return shoal_put(w->a, ns, key, strlen(key), &args, NULL, wait);
+}
+
+static void world_make(world *w)
+{
+    *w = (world){.a = arena_new("busy", MIB)};
+    w->keys = ns_default(w->a);
+    w->limited = ns_open(w->a, "limited", 0, 3, SHOAL_EVICT_SIEVE);
+    w->tree = tree_of(w->a);
+    CHECK_STATUS(put(w->a, &w->keys, "small", "value"), SHOAL_OK);
+    CHECK_STATUS(put(w->a, &w->keys, "number", "\x05"), SHOAL_OK);
+    CHECK_STATUS(put_sized(w, &w->keys, "large", LARGE, WAIT), SHOAL_OK);
+    CHECK_STATUS(put(w->a, &w->limited, "first", "1"), SHOAL_OK);
+    CHECK_STATUS(put_ttl(w->a, &w->limited, "second", "2", 1000 * SECOND), SHOAL_OK);
+    CHECK_STATUS(set(w->a, &w->tree, "a.b", "deep"), SHOAL_OK);
+    CHECK_STATUS(put_ttl(w->a, &w->tree, "timed", "t", 1000 * SECOND), SHOAL_OK);
+}
+
+/* ---- calls */
+
+static shoal_status read_small(world *w, int64_t wait)
+{
+    shoal_meta meta;
+    return shoal_get(w->a, &w->keys, "small", 5, NULL, 0, 0, &meta, wait);
+}
+static shoal_status put_new(world *w, int64_t wait) { return put_sized(w, &w->keys, "new", 5, wait); }
+static shoal_status put_over(world *w, int64_t wait) { return put_sized(w, &w->keys, "small", 6, wait); }
+static shoal_status put_large(world *w, int64_t wait) { return put_sized(w, &w->keys, "new", LARGE, wait); }
+static shoal_status put_of_a_new_class(world *w, int64_t wait) { return put_sized(w, &w->keys, "new", 20000, wait); }
+static shoal_status delete_small(world *w, int64_t wait) { return shoal_delete(w->a, &w->keys, "small", 5, NULL, wait); }
+static shoal_status touch_small(world *w, int64_t wait) { return shoal_touch(w->a, &w->keys, "small", 5, SECOND, wait); }
+static shoal_status incr_number(world *w, int64_t wait)
+{
+    shoal_number one = {.i = 1}, sum;
+    return shoal_incr(w->a, &w->keys, "number", 6, &one, &one, SHOAL_TTL_KEEP, &sum, wait);
+}
+static shoal_status pin_large(world *w, int64_t wait)
+{
+    shoal_status status = shoal_pin_take(w->a, &w->keys, "large", 5, &w->pin, wait);
+    if (status == SHOAL_OK)
+        shoal_unpin(w->a, &w->pin);
+    return status;
+}
+static shoal_status draft_large(world *w, int64_t wait)
+{
+    shoal_draft draft;
+    shoal_status status = shoal_draft_begin(w->a, &w->keys, "draft", 5, LARGE, &draft, wait);
+    if (status == SHOAL_OK)
+        shoal_unpin(w->a, &draft.pin);
+    return status;
+}
+static shoal_status list_keys(world *w, int64_t wait)
+{
+    shoal_bytes out;
+    shoal_status status = shoal_keys(w->a, &w->keys, 0, "", 0, &out, wait);
+    shoal_bytes_free(&out);
+    return status;
+}
+static shoal_status count_keys(world *w, int64_t wait)
+{
+    shoal_namespace_stats count;
+    return shoal_namespace_count(w->a, &w->keys, &count, wait);
+}
+static shoal_status limited_new(world *w, int64_t wait) { return put_sized(w, &w->limited, "third", 5, wait); }
+static shoal_status limited_over(world *w, int64_t wait) { return put_sized(w, &w->limited, "first", 1, wait); }
+static shoal_status limited_delete(world *w, int64_t wait) { return shoal_delete(w->a, &w->limited, "first", 5, NULL, wait); }
+static shoal_status limited_pop(world *w, int64_t wait)
+{
+    shoal_bytes old;
+    shoal_status status = shoal_delete(w->a, &w->limited, "second", 6, &old, wait);
+    CHECK_EQ(old.data != NULL, status == SHOAL_OK);
+    shoal_bytes_free(&old);
+    return status;
+}
+static shoal_status limited_clear(world *w, int64_t wait)
+{
+    uint64_t count;
+    return shoal_namespace_clear(w->a, &w->limited, &count, wait);
+}
+static void expire(world *w, const shoal_namespace *ns, const char *key)
+{
+    shoal_touch(w->a, ns, key, strlen(key), 1, WAIT); /* refused while the lock is held: then it expires in a later round */
+}
+static shoal_status open_new(world *w, int64_t wait)
+{
+    shoal_namespace ns;
+    return shoal_namespace_open(w->a, "fresh", 5, true, NULL, &ns, wait);
+}
+static shoal_status open_old(world *w, int64_t wait)
+{
+    shoal_namespace ns;
+    return shoal_namespace_open(w->a, "limited", 7, true, NULL, &ns, wait);
+}
+static shoal_status drop_limited(world *w, int64_t wait)
+{
+    shoal_status status = shoal_namespace_drop(w->a, &w->limited, wait);
+    return status;
+}
+static shoal_status drop_home(world *w, int64_t wait) /* with its tree, which goes first */
+{
+    shoal_namespace tree;
+    if (shoal_tree_open(w->a, &w->limited, false, &tree, WAIT) == SHOAL_NOT_FOUND)
+        shoal_tree_open(w->a, &w->limited, true, &tree, wait);
+    return shoal_namespace_drop(w->a, &w->limited, wait);
+}
+static shoal_status limit_keys(world *w, int64_t wait)
+{
+    return shoal_namespace_set_config(w->a, &w->keys, &(shoal_namespace_config){.max_keys = 10}, wait);
+}
+static shoal_status change_limit(world *w, int64_t wait)
+{
+    return shoal_namespace_set_config(w->a, &w->limited, &(shoal_namespace_config){.max_keys = 4}, wait);
+}
+static shoal_status set_way(world *w, int64_t wait) { return put_sized(w, &w->tree, names("n.e.w"), 1, wait); }
+static shoal_status set_way_to_large(world *w, int64_t wait) { return put_sized(w, &w->tree, names("n.e.w"), LARGE, wait); }
+static shoal_status list_fields(world *w, int64_t wait)
+{
+    shoal_bytes out;
+    shoal_status status = shoal_fields(w->a, &w->tree, "a", 1, 0, &out, wait);
+    shoal_bytes_free(&out);
+    return status;
+}
+static shoal_status clear_tree(world *w, int64_t wait)
+{
+    uint64_t count;
+    return shoal_namespace_clear(w->a, &w->tree, &count, wait);
+}
+static shoal_status verify_all(world *w, int64_t wait)
+{
+    unsigned lines = 0;
+    return shoal_verify(w->a, arena_report, &lines, wait);
+}
+static shoal_status sweep_all(world *w, int64_t wait) { return shoal_sweep(w->a, wait); }
+static shoal_status reap_all(world *w, int64_t wait) { return shoal_reap(w->a, wait); }
+
+/* ---- locks */
+
+enum { SHARD, PAGES, NAMES, COUNT, LOCKS };
+
+static shoal_lock *lock_of(world *w, int which)
+{
+    switch (which) {
+    case SHARD: return &w->a->shards[0].lock;
+    case PAGES: return &w->a->header->page_lock;
+    case NAMES: return &w->a->header->namespace_lock;
+    default: return &w->a->records[w->limited.id].count_lock;
+    }
+}
+
+enum { OK = SHOAL_OK, BUSY = SHOAL_BUSY };
+
+static const struct {
+    const char *name;
+    shoal_status (*call)(world *w, int64_t wait);
+    int answers[LOCKS]; /* while somebody holds it: */
+} calls[] = {/*                            shard pages names count */
+    {"get", read_small,                   {OK,   OK,   OK,   OK}},
+    {"put of a new key", put_new,         {BUSY, OK,   OK,   OK}},
+    {"put over a value", put_over,        {BUSY, OK,   OK,   OK}},
+    {"put of a large value", put_large,   {BUSY, BUSY, OK,   OK}},
+    {"put that needs a run", put_of_a_new_class, {BUSY, BUSY, OK, OK}},
+    {"delete", delete_small,              {BUSY, OK,   OK,   OK}},
+    {"touch", touch_small,                {BUSY, OK,   OK,   OK}},
+    {"incr", incr_number,                 {BUSY, OK,   OK,   OK}},
+    {"pin", pin_large,                    {BUSY, OK,   OK,   OK}},
+    {"draft", draft_large,                {BUSY, BUSY, OK,   OK}},
+    {"keys", list_keys,                   {BUSY, OK,   OK,   OK}},
+    {"count", count_keys,                 {BUSY, OK,   OK,   OK}},
+    {"put within a limit", limited_new,   {BUSY, OK,   OK,   BUSY}},
+    {"put over a limited value", limited_over, {BUSY, OK, OK, OK}},
+    {"delete within a limit", limited_delete, {BUSY, OK, OK, BUSY}},
+    {"pop within a limit", limited_pop,   {BUSY, OK,   OK,   BUSY}},
+    {"clear within a limit", limited_clear, {BUSY, OK, OK,   BUSY}},
+    {"a new namespace", open_new,         {OK,   OK,   BUSY, OK}},
+    {"a namespace that is there", open_old, {OK, OK,   OK,   OK}},
+    {"drop", drop_limited,                {BUSY, OK,   BUSY, BUSY}},
+    {"drop with a tree", drop_home,       {BUSY, OK,   BUSY, BUSY}},
+    {"a limit where none was", limit_keys, {BUSY, OK,  BUSY, OK}},
+    {"another limit", change_limit,       {OK,   OK,   BUSY, OK}},
+    {"a field and its way", set_way,      {BUSY, OK,   OK,   OK}},
+    {"a large field and its way", set_way_to_large, {BUSY, BUSY, OK, OK}},
+    {"fields", list_fields,               {BUSY, OK,   OK,   OK}},
+    {"clear of a tree", clear_tree,       {BUSY, OK,   OK,   OK}},
+    {"verify", verify_all,                {BUSY, BUSY, OK,   OK}},
+    {"sweep", sweep_all,                  {BUSY, BUSY, OK,   OK}},
+    {"reap", reap_all,                    {OK,   OK,   OK,   OK}},
+};
+enum { CALLS = sizeof calls / sizeof *calls };
+
+static void check_answer(unsigned i, int lock)
+{
+    unsigned before = check_failures;
+    world w;
+    world_make(&w);
+    shoal_lock *held = lock_of(&w, lock);
+    held->word = w.a->lock_word; /* ours, so of somebody alive */
+    CHECK_STATUS(calls[i].call(&w, 0), (shoal_status)calls[i].answers[lock]);
+    held->word = 0;
+    CHECK_SOUND(w.a);
+    if (calls[i].answers[lock] == BUSY) {
+        CHECK_TEXT(get_text(w.a, &w.keys, "small"), "value");
+        CHECK_STATUS(calls[i].call(&w, WAIT), SHOAL_OK);
+    }
+    ARENA_END(w.a);
+    if (check_failures != before)
+        fprintf(stderr, "  %s, lock %d\n", calls[i].name, lock);
+}
+
+static void every_call_says_busy_or_does_without(void)
+{
+    for (unsigned i = 0; i < CALLS; i++)
+        for (int lock = 0; lock < LOCKS; lock++)
+            check_answer(i, lock);
+}
+
+static int interrupt(void *context) { return ++*(int *)context; }
+
+/* The hook runs while no lock is held: so of the first that a call takes. */
+static void a_wait_for_the_first_lock_is_interrupted(void)
+{
+    for (unsigned i = 0; i < CALLS; i++)
+        for (int lock = SHARD; lock <= NAMES; lock += NAMES - SHARD) {
+            if (calls[i].answers[lock] != BUSY || (lock == SHARD && calls[i].answers[NAMES] == BUSY))
+                continue;
+            world w;
+            int hooks = 0;
+            world_make(&w);
+            shoal_lock *held = lock_of(&w, lock);
+            shoal_set_wait_hook(w.a, interrupt, &hooks);
+            held->word = w.a->lock_word;
+            CHECK_STATUS(calls[i].call(&w, WAIT), SHOAL_INTERRUPTED);
+            CHECK(hooks > 0);
+            held->word = 0;
+            ARENA_END(w.a);
+        }
+}
+
+/* A mapping that may not lock has nothing to wait for but a bucket that somebody is changing. */
+static void a_reader_is_interrupted_or_gives_up(void)
+{
+    world w;
+    int hooks = 0;
+    world_make(&w);
+    world r = w;
+    r.a = arena_attach("busy", 'r');
+    for (uint64_t i = 0; i < w.a->shards[0].nbuckets; i++)
+        table_begin(bucket_at(w.a, &w.a->shards[0], i));
+    shoal_status (*const reads[])(world *, int64_t) = {read_small, list_keys, list_fields};
+    for (unsigned i = 0; i < 3; i++) {
+        CHECK_STATUS(reads[i](&r, 0), SHOAL_BUSY);
+        CHECK_STATUS(reads[i](&r, MILLISECOND), SHOAL_BUSY);
+        shoal_set_wait_hook(r.a, interrupt, &hooks);
+        CHECK_STATUS(reads[i](&r, WAIT), SHOAL_INTERRUPTED);
+        shoal_set_wait_hook(r.a, NULL, NULL);
+    }
+    for (uint64_t i = 0; i < w.a->shards[0].nbuckets; i++)
+        table_end(bucket_at(w.a, &w.a->shards[0], i));
+    for (unsigned i = 0; i < 3; i++)
+        CHECK_STATUS(reads[i](&r, 0), SHOAL_OK);
+    shoal_close(r.a);
+    ARENA_END(w.a);
+}
+
+/* ---- what has expired is in the way of a call that cannot remove it */
+
+static void what_cannot_be_swept_stays_until_it_can(void)
+{
+    world w;
+    world_make(&w);
+    shoal_lock *held = lock_of(&w, COUNT);
+    expire(&w, &w.limited, "second");
+    held->word = w.a->lock_word;
+    for (int64_t now = os_mono_ns(); os_mono_coarse_ns() < now;) /* which is what a write asks */
+        ;
+    shoal_namespace_stats count;
+    CHECK_STATUS(shoal_namespace_count(w.a, &w.limited, &count, 0), SHOAL_BUSY);
+    CHECK_STATUS(shoal_sweep(w.a, 0), SHOAL_BUSY);
+    CHECK_STATUS(limited_over(&w, 0), SHOAL_BUSY); /* each write sweeps a little */
+    CHECK_TEXT(get_text(w.a, &w.limited, "second"), "(miss)"); /* and yet it is gone */
+    held->word = 0;
+    CHECK_STATUS(shoal_namespace_count(w.a, &w.limited, &count, 0), SHOAL_OK);
+    CHECK_EQ(count.entries, 1u);
+    ARENA_END(w.a);
+}
+
+static void what_cannot_be_evicted_keeps_the_new_one_out(void)
+{
+    world w;
+    world_make(&w);
+    CHECK_STATUS(put_sized(&w, &w.limited, "third", 5, WAIT), SHOAL_OK);
+    CHECK_STATUS(put_sized(&w, &w.limited, "fourth", 5, WAIT), SHOAL_OK); /* somebody went */
+    CHECK_EQ(count_of(w.a, &w.limited), 3u);
+    shoal_lock *held = lock_of(&w, COUNT);
+    held->word = w.a->lock_word;
+    CHECK_STATUS(put_sized(&w, &w.limited, "fifth", 5, 0), SHOAL_BUSY);
+    held->word = 0;
+    CHECK_EQ(count_of(w.a, &w.limited), 3u);
+    CHECK_STATUS(put_sized(&w, &w.limited, "fifth", 5, 0), SHOAL_OK);
+    CHECK_EQ(count_of(w.a, &w.limited), 3u);
+    ARENA_END(w.a);
+}
+
+/* The shard whose turn it is to lose an entry is not the one that is written to. */
+static void another_shards_lock_keeps_an_eviction_waiting(void)
+{
+    shoal_arena *a = arena_new("shards", 64 * MIB);
+    shoal_namespace ns = ns_open(a, "limited", 0, 20, SHOAL_EVICT_SIEVE);
+    for (unsigned i = 0; i < 20; i++)
+        CHECK_STATUS(put(a, &ns, numbered("k", i), "v"), SHOAL_OK);
+    uint32_t held = 0;
+    while (held < a->nshards && head_of(a, ns.id, held)->count == 0)
+        held++;
+    lookup key = {0};
+    unsigned i = 100;
+    do
+        CHECK_STATUS(lookup_make(a, &ns, numbered("k", i), strlen(numbered("k", i)), &key), SHOAL_OK);
+    while (key.shard_index == held && i++ < 200);
+    a->records[ns.id].hand = held;
+    a->shards[held].lock.word = a->lock_word;
+    shoal_put_args args = {.head = "v", .head_size = 1};
+    CHECK_STATUS(shoal_put(a, &ns, numbered("k", i), strlen(numbered("k", i)), &args, NULL, 0), SHOAL_BUSY);
+    a->shards[held].lock.word = 0;
+    CHECK_STATUS(put(a, &ns, numbered("k", i), "v"), SHOAL_OK);
+    CHECK_EQ(count_of(a, &ns), 20u);
+    ARENA_END(a);
+}
+
+/* ---- memory that is freed while the page map is held: later */
+
+static void a_large_run_that_cannot_be_freed_now_is_freed_later(void)
+{
+    world w;
+    world_make(&w);
+    shoal_lock *pages = lock_of(&w, PAGES);
+    CHECK_STATUS(shoal_sweep(w.a, WAIT), SHOAL_OK);
+    uint64_t used = stats_of(w.a).used;
+    pages->word = w.a->lock_word;
+    CHECK_STATUS(shoal_delete(w.a, &w.keys, "large", 5, NULL, WAIT), SHOAL_OK); /* waits two milliseconds for it */
+    CHECK_EQ(w.a->shards[0].limbo, 1u);
+    CHECK_STATUS(put_large(&w, 0), SHOAL_BUSY);
+    pages->word = 0;
+    CHECK_EQ(stats_of(w.a).used, used);
+    CHECK_SOUND(w.a);
+    CHECK_STATUS(put_large(&w, 0), SHOAL_OK);
+    CHECK_EQ(stats_of(w.a).used, used); /* in its place */
+    CHECK_EQ(w.a->shards[0].limbo, 0u);
+    ARENA_END(w.a);
+}
+
+static void a_class_that_cannot_be_trimmed_now_is_trimmed_later(void)
+{
+    world w;
+    world_make(&w);
+    shoal_lock *pages = lock_of(&w, PAGES);
+    for (unsigned i = 0; i < 60; i++)
+        CHECK_STATUS(put_sized(&w, &w.keys, numbered("k", i), 6000, WAIT), SHOAL_OK);
+    uint64_t used = stats_of(w.a).used;
+    pages->word = w.a->lock_word;
+    for (unsigned i = 0; i < 60; i++)
+        CHECK_STATUS(del(w.a, &w.keys, numbered("k", i)), SHOAL_OK);
+    CHECK_EQ(stats_of(w.a).used, used);
+    pages->word = 0;
+    CHECK_STATUS(shoal_sweep(w.a, WAIT), SHOAL_OK);
+    CHECK(stats_of(w.a).used < used / 2);
+    ARENA_END(w.a);
+}
+
+/* ---- leaving while a lock is held: what stays is reaped by the next who can */
+
+/* More pins than the slot has records for: of `low`, but the last, whose shard the segment belongs to, is of `high`. */
+static shoal_arena *with_a_segment(shoal_namespace *ns, uint32_t *low, uint32_t *high)
+{
+    static shoal_pin pins[PIN_RECORDS + 1];
+    shoal_arena *b = arena_attach("leaving", 'w');
+    const char *keys[2] = {NULL, NULL};
+    *ns = ns_default(b);
+    for (unsigned i = 0; i < 100 && !keys[1]; i++) {
+        static char names_of[100][8];
+        lookup key = {0};
+        snprintf(names_of[i], sizeof names_of[i], "k%u", i);
+        CHECK_STATUS(lookup_make(b, ns, names_of[i], strlen(names_of[i]), &key), SHOAL_OK);
+        if (!keys[0])
+            keys[0] = names_of[i], *low = key.shard_index;
+        else if (key.shard_index != *low)
+            keys[1] = names_of[i], *high = key.shard_index;
+    }
+    for (int i = 0; i < 2; i++)
+        CHECK_STATUS(put_pattern(b, ns, keys[i], 1, LARGE, false), SHOAL_OK);
+    for (unsigned i = 0; i <= PIN_RECORDS; i++)
+        CHECK_STATUS(shoal_pin_take(b, ns, keys[i == PIN_RECORDS], 2, &pins[i], WAIT), SHOAL_OK);
+    shoal_unpin(b, &pins[PIN_RECORDS]);
+    return b;
+}
+
+static void a_segment_that_cannot_be_given_back_is_reaped(void)
+{
+    for (int pages = 0; pages < 2; pages++) {
+        shoal_arena *a = arena_new("leaving", 64 * MIB);
+        shoal_namespace ns;
+        uint32_t low = 0, high = 0;
+        shoal_arena *b = with_a_segment(&ns, &low, &high);
+        shoal_lock *held = pages ? &a->header->page_lock : &a->shards[high].lock;
+        uint64_t used = stats_of(a).used;
+        held->word = a->lock_word;
+        shoal_close(b);
+        held->word = 0;
+        CHECK_EQ(stats_of(a).used, used);
+        CHECK_SOUND(a);
+        arena_reap(a);
+        CHECK(stats_of(a).used < used);
+        CHECK_EQ(stats_of(a).pinned_bytes, 0u);
+        ARENA_END(a);
+    }
+}
+
+static void a_pin_that_cannot_be_dropped_is_reaped(void)
+{
+    shoal_arena *a = arena_new("leaving", 64 * MIB);
+    shoal_namespace ns;
+    uint32_t low = 0, high = 0;
+    shoal_arena *b = with_a_segment(&ns, &low, &high);
+    a->shards[low].lock.word = a->lock_word;
+    shoal_close(b);
+    a->shards[low].lock.word = 0;
+    CHECK(stats_of(a).pinned_bytes > 0);
+    CHECK_SOUND(a);
+    arena_reap(a);
+    CHECK_EQ(stats_of(a).pinned_bytes, 0u);
+    ARENA_END(a);
+}
+
+static int tests(void)
+{
+    RUN(every_call_says_busy_or_does_without);
+    RUN(a_wait_for_the_first_lock_is_interrupted);
+    RUN(a_reader_is_interrupted_or_gives_up);
+    RUN(what_cannot_be_swept_stays_until_it_can);
+    RUN(what_cannot_be_evicted_keeps_the_new_one_out);
+    RUN(another_shards_lock_keeps_an_eviction_waiting);
+    RUN(a_large_run_that_cannot_be_freed_now_is_freed_later);
+    RUN(a_class_that_cannot_be_trimmed_now_is_trimmed_later);
+    RUN(a_segment_that_cannot_be_given_back_is_reaped);
+    RUN(a_pin_that_cannot_be_dropped_is_reaped);
+    return check_report();
+}
+
+int main(void) { return fixture_main(tests); }
