@@ -33,12 +33,17 @@ static shoal_status os_failed(shoal_error *error, const char *what)
     return failed(error, status, what);
 }
 
+static void path_of(const char *name, char path[ARENA_PATH])
+{
+    snprintf(path, ARENA_PATH, "%s/%s%s", os_directory(), SHOAL_PREFIX, name);
+}
+
 bool arena_path_of(const char *name, char path[ARENA_PATH])
 {
     size_t n = strlen(name);
     if (n == 0 || n > SHOAL_NAME_MAX || strchr(name, '/'))
         return false;
-    snprintf(path, ARENA_PATH, "%s/%s%s", os_directory(), SHOAL_PREFIX, name);
+    path_of(name, path);
     return true;
 }
 
@@ -54,7 +59,7 @@ bool arena_still_named(int fd, const char *path, struct stat *st)
  * else anybody could plant a segment under a name and read what is put there. */
 static bool may_use(const struct stat *st, uint32_t wanted_mode)
 {
-    return S_ISREG(st->st_mode) && (st->st_uid == geteuid() || ((wanted_mode & 077) && (st->st_mode & 077)));
+    return st->st_uid == geteuid() || ((wanted_mode & 077) && (st->st_mode & 077));
 }
 
 static void set_pointers(shoal_arena *a, const arena_geometry *g)
@@ -109,8 +114,7 @@ static shoal_status initialise(shoal_arena *a, const shoal_options *o, const str
 {
     arena_geometry g;
     uint64_t magic = SHOAL_MAGIC_INIT;
-    if (!arena_plan(o->size, &g))
-        return failed(error, SHOAL_INVALID, "size of the arena");
+    arena_plan(o->size, &g);
     if (fchmod(a->fd, o->mode & 0777) != 0) /* whatever the umask says */
         return os_failed(error, "setting the segment's mode");
     if (ftruncate(a->fd, 0) != 0 || pwrite(a->fd, &magic, sizeof magic, 0) != (ssize_t)sizeof magic ||
@@ -254,7 +258,7 @@ shoal_status shoal_open(const char *name, const shoal_options *o, shoal_arena **
     if (error)
         *error = (shoal_error){0};
     *out = NULL;
-    if (!arena_path_of(name, path) || !memchr("cwrn", o->flag, 4) || o->flag == 0 || o->size > SHOAL_SIZE_MAX)
+    if (!arena_path_of(name, path) || !memchr("cwrn", o->flag, 4) || o->size > SHOAL_SIZE_MAX)
         return failed(error, SHOAL_INVALID, "name, flag or size");
     shoal_arena *a = calloc(1, sizeof *a);
     if (!a)
@@ -298,7 +302,8 @@ static void leave(shoal_arena *a, bool filling)
     char path[ARENA_PATH];
     struct stat st;
     drop_fork(a); /* our own claim there must not look like somebody else's */
-    if (a->fd >= 0 && arena_path_of(a->name, path) && os_gate(a->fd, os_mono_ns() + GATE_WAIT_NS) == 0) {
+    path_of(a->name, path);
+    if (a->fd >= 0 && os_gate(a->fd, os_mono_ns() + GATE_WAIT_NS) == 0) {
         bool persist = load_relaxed(&a->header->persist) != 0;
         if (!filling)
             process_leave(a);
@@ -326,7 +331,8 @@ static int reopen(const shoal_arena *a)
     int flags = (a->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC;
     snprintf(path, sizeof path, "/proc/self/fd/%d", a->fd);
     int fd = open(path, flags);
-    if (fd < 0 && arena_path_of(a->name, path)) {
+    if (fd < 0) {
+        path_of(a->name, path);
         fd = open(path, flags | O_NOFOLLOW);
         if (fd >= 0 && (fstat(fd, &st) != 0 || st.st_ino != a->inode || st.st_dev != a->device)) {
             close(fd);
@@ -437,8 +443,7 @@ shoal_status shoal_unlink(shoal_arena *a)
     struct stat st;
     if (a->read_only)
         return SHOAL_READ_ONLY;
-    if (!arena_path_of(a->name, path))
-        return SHOAL_INVALID;
+    path_of(a->name, path);
     bool gate = os_gate(a->fd, os_mono_ns() + DESTROY_WAIT_NS) == 0;
     shoal_status status = SHOAL_OK;
     if (arena_still_named(a->fd, path, &st))
@@ -532,7 +537,8 @@ bool shoal_is_named(const shoal_arena *a)
 {
     char path[ARENA_PATH];
     struct stat st;
-    return arena_path_of(a->name, path) && arena_still_named(a->fd, path, &st);
+    path_of(a->name, path);
+    return arena_still_named(a->fd, path, &st);
 }
 
 shoal_status shoal_persist(shoal_arena *a)

@@ -13,8 +13,8 @@
 
 /* Of the sizes and offsets of all shared structures: builds that differ refuse to share. */
 uint64_t arena_fingerprint(void);
-/* Lay out an arena of `size` bytes. False: out of range. */
-bool arena_plan(uint64_t size, arena_geometry *out);
+/* Lay out an arena of `size` bytes, SHOAL_SIZE_MAX at most. */
+void arena_plan(uint64_t size, arena_geometry *out);
 uint64_t arena_checksum(const arena_geometry *g);
 /* Is this the geometry that arena_plan makes, in a file of that size? */
 bool arena_sound(const arena_header *header, uint64_t file_size);

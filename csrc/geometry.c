@@ -45,10 +45,8 @@ static uint32_t shards_for(uint64_t size)
     return shards;
 }
 
-bool arena_plan(uint64_t size, arena_geometry *out)
+void arena_plan(uint64_t size, arena_geometry *out)
 {
-    if (size > SHOAL_SIZE_MAX)
-        return false;
     if (size < SHOAL_SIZE_MIN)
         size = SHOAL_SIZE_MIN;
     size = (size + PAGE_SIZE - 1) & ~(uint64_t)(PAGE_SIZE - 1);
@@ -63,17 +61,20 @@ bool arena_plan(uint64_t size, arena_geometry *out)
     g.pages_at = at, at += g.pages << PAGE_SHIFT;
     g.file_size = at;
     *out = g;
-    return at >> REF_SHIFT <= REF_MASK; /* what references reach */
 }
+
+/* The largest arena, with all that lies before its pages: references reach its end. */
+_Static_assert((SHOAL_SIZE_MAX + (SHOAL_SIZE_MAX >> PAGE_SHIFT) * sizeof(page_entry) + 2 * PAGE_SIZE + (uint64_t)PROCESS_MAX * PAGE_SIZE +
+                SHARD_MAX * (uint64_t)PAGE_SIZE + NAMESPACE_MAX * (sizeof(namespace_record) + (uint64_t)SHARD_MAX * sizeof(namespace_head)))
+                       >> REF_SHIFT <= REF_MASK, "");
 
 bool arena_sound(const arena_header *header, uint64_t file_size)
 {
     arena_geometry g = header->geometry, plan;
     if (header->checksum != arena_checksum(&g) || g.file_size != file_size || g.pages == 0 || g.pages > SHOAL_SIZE_MAX >> PAGE_SHIFT)
         return false;
-    if (!arena_plan(g.pages << PAGE_SHIFT, &plan) || plan.pages != g.pages)
-        return false;
-    return plan.shards == g.shards && plan.slots_at == g.slots_at && plan.shards_at == g.shards_at && plan.records_at == g.records_at &&
+    arena_plan(g.pages << PAGE_SHIFT, &plan);
+    return plan.pages == g.pages && plan.shards == g.shards && plan.slots_at == g.slots_at && plan.shards_at == g.shards_at && plan.records_at == g.records_at &&
            plan.heads_at == g.heads_at && plan.map_at == g.map_at && plan.pages_at == g.pages_at && plan.file_size == g.file_size;
 }
 

@@ -4,14 +4,14 @@
  * the verifier names it, and the next recovery makes it anew from the table. */
 static void set_next(shoal_arena *a, uint64_t ref, uint64_t to)
 {
-    block *b = ref ? block_at(a, ref) : NULL;
+    block *b = block_at(a, ref);
     if (b)
         entry_set_next(b, to);
 }
 
 static void set_prev(shoal_arena *a, uint64_t ref, uint64_t to)
 {
-    block *b = ref ? block_at(a, ref) : NULL;
+    block *b = block_at(a, ref);
     if (b)
         entry_set_prev(b, to);
 }

@@ -325,6 +325,17 @@ static bool recover_runs(shoal_arena *a, uint32_t shard_index, const marks *m)
     return true;
 }
 
+/* A table without buckets has none with anything in them. Else it is its count that is wrong, and to believe it would lose all entries. */
+static bool has_lost_count(shoal_arena *a, const shard *sh)
+{
+    const bucket *b = load_relaxed(&sh->nbuckets) == 0 ? bucket_at(a, sh, 0) : NULL;
+    for (uint32_t i = 0; b && i < SEGMENT_BUCKETS; i++)
+        for (uint32_t k = 0; k < BUCKET_SLOTS; k++)
+            if (load_relaxed(&b[i].slots[k]) != 0)
+                return true;
+    return false;
+}
+
 static void recount(shoal_arena *a, uint32_t ns)
 {
     uint64_t total = 0;
@@ -350,7 +361,7 @@ shoal_status recover_shard(shoal_arena *a, uint32_t shard_index, int64_t wait)
     marks m = {.frontier = load_acquire(&a->header->frontier)};
     waiting w = {.wait = wait, .quiet = true}; /* begins anew: a long recovery is not to be in vain */
     shoal_status status = SHOAL_CORRUPT;
-    if (n > BUCKETS_MAX || namespaces > NAMESPACE_MAX || m.frontier > a->pages)
+    if (n > BUCKETS_MAX || namespaces > NAMESPACE_MAX || m.frontier > a->pages || has_lost_count(a, sh))
         return corrupt(a, "recovery: counts out of range");
     if (!undo_apply(a, sh))
         return corrupt(a, "recovery: an image of no entry");
