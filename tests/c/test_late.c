@@ -58,6 +58,24 @@ static void set_below(shoal_arena *a, const shoal_namespace *tree)
     *answer = replace(a, tree, "key.b.c", "2") == SHOAL_OK ? SHOAL_MISS : SHOAL_OK;
 }
 
+/* The same with a draft: what was published below before the topmost turned out to be late is published once more, and is the same. */
+static void publish_below(shoal_arena *a, const shoal_namespace *tree)
+{
+    static const char path[] = "key\xFF" "b\xFF" "c";
+    shoal_draft draft;
+    shoal_meta meta;
+    uint8_t first = 0;
+    shoal_put_args args = {.overwrite = true, .ttl = SHOAL_TTL_NEVER};
+    *answer = SHOAL_OK;
+    if (shoal_draft_begin(a, tree, path, sizeof path - 1, LARGE, &draft, WAIT) != SHOAL_OK)
+        return;
+    draft.data[0] = 7;
+    if (shoal_draft_publish(a, tree, path, sizeof path - 1, &draft, &args, NULL, WAIT) == SHOAL_OK &&
+        shoal_peek(a, tree, path, sizeof path - 1, &first, 0, 1, &meta, WAIT) == SHOAL_OK && meta.size == LARGE && first == 7)
+        *answer = SHOAL_MISS;
+    shoal_unpin(a, &draft.pin);
+}
+
 static void wait_until(int64_t when)
 {
     for (int64_t now; (now = os_mono_ns()) < when;)
@@ -110,7 +128,7 @@ static bool stopped_at(shoal_arena *a, const shoal_namespace *ns, void (*act)(sh
 static void stopped_everywhere(void (*act)(shoal_arena *, const shoal_namespace *))
 {
     shoal_arena *a = arena_new("late", MIB);
-    shoal_namespace ns = act == set_below ? tree_of(a) : ns_default(a);
+    shoal_namespace ns = act == set_below || act == publish_below ? tree_of(a) : ns_default(a);
     unsigned steps = steps_of(a, &ns, act), seen = 0;
     for (unsigned i = 1; i < PLACES && steps; i++) {
         del(a, &ns, "key");
@@ -126,6 +144,7 @@ static void comparing_and_setting_late(void) { stopped_everywhere(compare_and_se
 static void swapping_late(void) { stopped_everywhere(swap); }
 static void counting_late(void) { stopped_everywhere(incr); }
 static void setting_below_late(void) { stopped_everywhere(set_below); }
+static void publishing_below_late(void) { stopped_everywhere(publish_below); }
 
 static int tests(void)
 {
@@ -136,6 +155,7 @@ static int tests(void)
     RUN(swapping_late);
     RUN(counting_late);
     RUN(setting_below_late);
+    RUN(publishing_below_late);
     return check_report();
 }
 
