@@ -74,8 +74,9 @@ bool arena_sound(const arena_header *header, uint64_t file_size)
     if (header->checksum != arena_checksum(&g) || g.file_size != file_size || g.pages == 0 || g.pages > SHOAL_SIZE_MAX >> PAGE_SHIFT)
         return false;
     arena_plan(g.pages << PAGE_SHIFT, &plan);
-    return plan.pages == g.pages && plan.shards == g.shards && plan.slots_at == g.slots_at && plan.shards_at == g.shards_at && plan.records_at == g.records_at &&
-           plan.heads_at == g.heads_at && plan.map_at == g.map_at && plan.pages_at == g.pages_at && plan.file_size == g.file_size;
+    return plan.pages == g.pages && plan.shards == g.shards && plan.slots_at == g.slots_at && plan.shards_at == g.shards_at &&
+           plan.records_at == g.records_at && plan.heads_at == g.heads_at && plan.map_at == g.map_at &&
+           plan.pages_at == g.pages_at && plan.file_size == g.file_size;
 }
 
 

@@ -21,6 +21,12 @@ static uint64_t frontier_of(const shoal_arena *a)
     return frontier <= a->pages ? frontier : 0;
 }
 
+/* Nobody may believe one past the arena's pages, least of all begin anew at the first page. */
+static shoal_status check_frontier(shoal_arena *a)
+{
+    return load_acquire(&a->header->frontier) <= a->pages ? SHOAL_OK : corrupt(a, "page map: frontier past the arena's pages");
+}
+
 bool page_walk(shoal_arena *a, uint64_t page, uint64_t frontier, uint64_t *state)
 {
     *state = load_acquire(&a->map[page].state);
@@ -88,6 +94,8 @@ static bool bin_remove(shoal_arena *a, uint64_t page)
 static shoal_status rebuild(shoal_arena *a, bool merge)
 {
     uint64_t frontier = frontier_of(a), state, used = 0, page;
+    if (check_frontier(a) != SHOAL_OK)
+        return SHOAL_CORRUPT;
     memset(a->header->bins, 0, sizeof a->header->bins);
     store_relaxed(&a->header->spare_pages, 0);
     for (page = 0; page < frontier; page += page_length(state)) {
@@ -156,13 +164,25 @@ static shoal_status commit(shoal_arena *a, const void *from, uint64_t length)
 
 static uint64_t free_run_before(shoal_arena *a, uint64_t page, uint64_t frontier);
 
+/* A free run whose length is wrong would hand out what is in use behind it. Heads of free runs may be left inside, others never are. */
+static bool is_free_throughout(const shoal_arena *a, uint64_t page, uint64_t count)
+{
+    for (uint64_t i = 1; i < count; i++)
+        if (page_kind(load_relaxed(&a->map[page + i].state)) > PAGE_FREE)
+            return false;
+    return true;
+}
+
 /* Make a free run of `count` pages at the frontier; of fewer if they and the free run that ends there are `count`
  * together (the caller merges). */
 static shoal_status extend(shoal_arena *a, uint64_t count)
 {
     uint64_t frontier = frontier_of(a);
     uint64_t chunk = frontier / 8 < CHUNK_MIN ? CHUNK_MIN : frontier / 8 > CHUNK_MAX ? CHUNK_MAX : frontier / 8;
-    shoal_status status = SHOAL_FULL_ARENA;
+    shoal_status status = check_frontier(a);
+    if (status != SHOAL_OK)
+        return status;
+    status = SHOAL_FULL_ARENA;
     if (count > a->pages - frontier) {
         uint64_t end = frontier - free_run_before(a, frontier, frontier);
         if (end >= count || count - end > a->pages - frontier)
@@ -182,6 +202,8 @@ static shoal_status extend(shoal_arena *a, uint64_t count)
     }
     if (status != SHOAL_OK)
         return status;
+    if (page_kind(load_relaxed(&a->map[frontier].state)) > PAGE_FREE || !is_free_throughout(a, frontier, chunk))
+        return corrupt(a, "page map: a run past the frontier");
     store_relaxed(&a->map[frontier].state, page_state(PAGE_FREE, 0, 0, chunk));
     store_release(&a->header->frontier, frontier + chunk);
     bin_add(a, frontier);
@@ -220,15 +242,6 @@ static shoal_status find_committed(shoal_arena *a, uint64_t count, uint64_t *pag
     if (status == SHOAL_FULL_ARENA)
         status = find_free(a, count, true, PAGE_HOLE, UINT64_MAX, page);
     return status == SHOAL_FULL_ARENA ? SHOAL_FULL_SYSTEM : status;
-}
-
-/* A free run whose length is wrong would hand out what is in use behind it. Heads of free runs may be left inside, others never are. */
-static bool is_free_throughout(const shoal_arena *a, uint64_t page, uint64_t count)
-{
-    for (uint64_t i = 1; i < count; i++)
-        if (page_kind(load_relaxed(&a->map[page + i].state)) > PAGE_FREE)
-            return false;
-    return true;
 }
 
 shoal_status pages_take(shoal_arena *a, uint64_t count, uint32_t kind, uint32_t owner, uint64_t *page, waiting *w)
@@ -324,7 +337,7 @@ uint64_t pages_give(shoal_arena *a, uint64_t page)
 {
     uint64_t frontier = frontier_of(a), state;
     if (page >= frontier || !page_walk(a, page, frontier, &state))
-        return frontier;
+        return a->pages; /* (not the frontier: if that is damaged a walk would begin again) */
     if (page_kind(state) != PAGE_FREE) {
         store_relaxed(&a->header->used, load_relaxed(&a->header->used) - page_length(state));
         store_relaxed(&a->map[page].aux, 0);

@@ -119,6 +119,10 @@ static void refuse_each(shoal_status (*step)(void), void (*check)(bool done))
             CHECK_EQ(open_files(), files);
             CHECK_EQ(mappings(), maps);
             check(status == SHOAL_OK);
+            if (check_failures) { /* the rest would say the same */
+                fprintf(stderr, "  call %u, errno %d\n", n, fault_errno);
+                return;
+            }
             if (!fault_hit) {
                 CHECK_STATUS(status, SHOAL_OK);
                 break;
@@ -397,7 +401,7 @@ static shoal_status fork_with_a_view(void)
     fault_after = 0;
     CHECK(pattern_holds(pin.data, 7, LARGE));
     shoal_unpin(kept, &pin);
-    arena_reap(kept);
+    CHECK_STATUS(shoal_reap(kept, WAIT), SHOAL_OK);
     return SHOAL_OK;
 }
 
@@ -419,10 +423,20 @@ static shoal_status look_around(void)
     return status;
 }
 
-static void forking_and_listing_fail(void)
+static void forking_fails(void)
 {
+    if (!os_has_claims()) {
+        SKIP("without claims the place of a child that could not take it is its parent's until that ends");
+        return;
+    }
     keep_arena(16 * MIB);
     refuse_each(fork_with_a_view, is_whole);
+    ARENA_END(kept);
+}
+
+static void listing_fails(void)
+{
+    keep_arena(16 * MIB);
     refuse_each(look_around, is_whole);
     ARENA_END(kept);
 }
@@ -527,7 +541,8 @@ static int tests(void)
     RUN(recovery_fails);
     RUN(using_namespaces_fails);
     RUN(repairing_fails);
-    RUN(forking_and_listing_fail);
+    RUN(forking_fails);
+    RUN(listing_fails);
     RUN(replacing_fails);
     RUN(taking_the_name_fails);
     RUN(giving_back_fails);

@@ -152,11 +152,13 @@ HARM(slab_is_large, set_kind(page_entry_of(w, "alone"), PAGE_LARGE))
 HARM(slab_of_another_class, page_entry_of(w, "alone")->aux = 60)
 HARM(slab_of_another_shard, page_entry_of(w, "alone")->state |= 7ull << 16)
 HARM(slab_is_free, set_kind(page_entry_of(w, "alone"), PAGE_FREE))
-HARM(page_far_inside, place p = place_of(w, &w->keys, "large"); w->a->map[page_of(w->a, p.ref << REF_SHIFT)].state = page_state(PAGE_INSIDE, 0, 0, 1u << 20))
+HARM(page_far_inside, place p = place_of(w, &w->keys, "large");
+     w->a->map[page_of(w->a, p.ref << REF_SHIFT)].state = page_state(PAGE_INSIDE, 0, 0, 1u << 20))
 HARM(directory_gone, w->sh->directory[0] = 0)
 HARM(table_of_another_shard, uint64_t state;
      for (uint64_t page = 0; page_walk(w->a, page, w->a->header->frontier, &state); page += page_length(state))
-         { if (page_kind(state) == PAGE_TABLE) w->a->map[page].state |= 9ull << 16; if (page + page_length(state) >= w->a->header->frontier) break; })
+         { if (page_kind(state) == PAGE_TABLE) w->a->map[page].state |= 9ull << 16;
+     if (page + page_length(state) >= w->a->header->frontier) break; })
 HARM(chain_in_a_circle, bucket *b = short_chain(w); b->word |= (uint64_t)((uint8_t *)b - w->a->base) >> 6)
 HARM(chain_outside, short_chain(w)->word |= OVERFLOW_MASK)
 HARM(image_of_nothing, w->sh->undo = REF_MASK)
