@@ -164,6 +164,40 @@ static void a_list_stops_when_it_is_told_to(void)
     ARENA_END(a);
 }
 
+static void objects_are_not_popped_and_pins_are_dropped_once(void)
+{
+    shoal_arena *a = arena_new("once", MIB);
+    shoal_namespace ns = ns_default(a), tree = tree_of(a);
+    shoal_bytes old;
+    shoal_pin pin;
+    CHECK_STATUS(set(a, &tree, "o.f", "v"), SHOAL_OK);
+    CHECK_STATUS(shoal_delete(a, &tree, "o", 1, &old, WAIT), SHOAL_IS_OBJECT);
+    CHECK(old.data == NULL);
+    CHECK_TEXT(get(a, &tree, "o.f"), "v");
+    CHECK_STATUS(put_pattern(a, &ns, "k", 1, LARGE, false), SHOAL_OK);
+    CHECK_STATUS(shoal_pin_take(a, &ns, "k", 1, &pin, WAIT), SHOAL_OK);
+    CHECK(shoal_unpin_at_once(a, &pin) && shoal_unpin_at_once(a, &pin));
+    CHECK_EQ(stats_of(a).pinned_bytes, 0u);
+    ARENA_END(a);
+}
+
+/* Names of processes are canonical numbers; whatever else somebody calls a run stays. */
+static void runs_with_odd_names_stay(void)
+{
+    static const char *const odd[] = {"x", "1", "1-", "01-1", "1-1x", "-1-1", "99999999999-1", "123456789012345678901234567890-12345"};
+    shoal_arena *a = arena_new("odd", MIB);
+    shoal_namespace ns = ns_default(a), runs;
+    CHECK_STATUS(shoal_runs_open(a, &ns, true, &runs, WAIT), SHOAL_OK);
+    for (unsigned i = 0; i < sizeof odd / sizeof *odd; i++)
+        CHECK_STATUS(put(a, &runs, odd[i], "v"), SHOAL_OK);
+    CHECK_STATUS(put(a, &runs, "77-7", "of nobody"), SHOAL_OK);
+    CHECK_STATUS(shoal_reap(a, WAIT), SHOAL_OK);
+    for (unsigned i = 0; i < sizeof odd / sizeof *odd; i++)
+        CHECK_TEXT(get_text(a, &runs, odd[i]), "v");
+    CHECK_TEXT(get_text(a, &runs, "77-7"), "(miss)");
+    ARENA_END(a);
+}
+
 /* ---- a process that has no place in the arena */
 
 #ifdef SHOAL_LINUX
@@ -255,6 +289,8 @@ static int tests(void)
     RUN(a_write_tells_when_its_entry_expires);
     RUN(a_published_draft_hands_out_what_it_replaced);
     RUN(a_list_stops_when_it_is_told_to);
+    RUN(objects_are_not_popped_and_pins_are_dropped_once);
+    RUN(runs_with_odd_names_stay);
 #ifdef SHOAL_LINUX
     RUN(without_a_place_every_call_says_so);
 #endif

@@ -4,7 +4,7 @@
 #include "paths.h"
 #include "pins.h"
 #include "process.h"
-#include "table.h"
+#include "tree.h"
 
 #define LARGE ((size_t)50000)
 
@@ -151,7 +151,7 @@ static shoal_status verify_all(world *w, int64_t wait)
     unsigned lines = 0;
     return shoal_verify(w->a, arena_report, &lines, wait);
 }
-static shoal_status sweep_all(world *w, int64_t wait) { return shoal_sweep(w->a, wait); }
+static shoal_status sweep_arena(world *w, int64_t wait) { return shoal_sweep(w->a, wait); }
 static shoal_status reap_all(world *w, int64_t wait) { return shoal_reap(w->a, wait); }
 
 /* ---- locks */
@@ -203,7 +203,7 @@ static const struct {
     {"fields", list_fields,               {BUSY, OK,   OK,   OK}},
     {"clear of a tree", clear_tree,       {BUSY, OK,   OK,   OK}},
     {"verify", verify_all,                {BUSY, BUSY, OK,   OK}},
-    {"sweep", sweep_all,                  {BUSY, BUSY, OK,   OK}},
+    {"sweep", sweep_arena,                  {BUSY, BUSY, OK,   OK}},
     {"reap", reap_all,                    {OK,   OK,   OK,   OK}},
 };
 enum { CALLS = sizeof calls / sizeof *calls };
@@ -346,6 +346,147 @@ static void another_shards_lock_keeps_an_eviction_waiting(void)
     ARENA_END(a);
 }
 
+/* Room is made by evicting from a namespace whose count is held. */
+static void a_full_arena_cannot_evict_what_is_counted(void)
+{
+    world w;
+    world_make(&w);
+    shoal_namespace ns = ns_open(w.a, "many", 0, 100000, SHOAL_EVICT_SIEVE);
+    unsigned n = 0;
+    for (size_t size = 20000; size > 20; size /= 2)
+        while (put_sized(&w, &w.keys, numbered("fill", n), size, WAIT) == SHOAL_OK)
+            n++;
+    CHECK_STATUS(del(w.a, &w.keys, "fill0"), SHOAL_OK);
+    CHECK_STATUS(put_sized(&w, &ns, "one", 10, WAIT), SHOAL_OK);
+    CHECK_STATUS(put_sized(&w, &ns, "two", 10, WAIT), SHOAL_OK);
+    while (put_sized(&w, &w.keys, numbered("fill", n), 500, WAIT) == SHOAL_OK)
+        n++;
+    shoal_lock *held = &w.a->records[ns.id].count_lock;
+    held->word = w.a->lock_word;
+    CHECK_STATUS(put_sized(&w, &ns, "one", 30000, 0), SHOAL_BUSY);
+    held->word = 0;
+    CHECK_EQ(count_of(w.a, &ns), 2u);
+    ARENA_END(w.a);
+}
+
+/* ---- what is to be removed, or was begun to be, while a lock is held */
+
+static void a_dropped_namespace_is_finished_when_it_can_be(void)
+{
+    for (int earlier = 0; earlier < 2; earlier++) {
+        world w;
+        world_make(&w);
+        shoal_namespace first = ns_open(w.a, "first", 0, 0, 0), second = ns_open(w.a, "second", 0, 0, 0), ns;
+        CHECK_STATUS(put(w.a, &second, "k", "v"), SHOAL_OK);
+        if (earlier) /* its record is there to be used */
+            CHECK_STATUS(shoal_namespace_drop(w.a, &first, WAIT), SHOAL_OK);
+        shoal_lock *held = lock_of(&w, SHARD);
+        held->word = w.a->lock_word;
+        CHECK_STATUS(shoal_namespace_drop(w.a, &second, 0), SHOAL_BUSY);
+        CHECK_STATUS(shoal_namespace_open(w.a, "third", 5, true, NULL, &ns, 0), earlier ? SHOAL_OK : SHOAL_BUSY);
+        held->word = 0;
+        CHECK_STATUS(shoal_namespace_drop(w.a, &(shoal_namespace){.id = second.id, .uid = 12345}, 0), SHOAL_STALE);
+        CHECK_STATUS(shoal_namespace_open(w.a, "fourth", 6, true, NULL, &ns, 0), SHOAL_OK);
+        CHECK_EQ(count_of(w.a, &ns), 0u);
+        ARENA_END(w.a);
+    }
+}
+
+static void a_run_that_cannot_be_removed_is_reaped(void)
+{
+    world w;
+    shoal_namespace runs;
+    uint32_t slot, generation;
+    char name[64];
+    world_make(&w);
+    shoal_arena *b = arena_attach("busy", 'w');
+    CHECK_STATUS(shoal_runs_open(b, &w.keys, true, &runs, WAIT), SHOAL_OK);
+    CHECK_STATUS(shoal_process(b, &slot, &generation), SHOAL_OK);
+    snprintf(name, sizeof name, "%u-%u.seen", slot, generation);
+    CHECK_STATUS(set(b, &runs, name, "v"), SHOAL_OK);
+    shoal_lock *held = lock_of(&w, SHARD);
+    held->word = w.a->lock_word;
+    shoal_close(b);
+    CHECK_STATUS(shoal_reap(w.a, 0), SHOAL_OK); /* not yet */
+    held->word = 0;
+    CHECK_EQ(count_of(w.a, &runs), 2u);
+    arena_reap(w.a);
+    CHECK_EQ(count_of(w.a, &runs), 0u);
+    ARENA_END(w.a);
+}
+
+/* Trees are not limited; were one to be, every field and every object on the way would be counted. */
+static void a_tree_whose_count_is_held(void)
+{
+    world w;
+    world_make(&w);
+    CHECK_STATUS(shoal_namespace_set_config(w.a, &w.tree, &(shoal_namespace_config){.max_keys = 100}, WAIT), SHOAL_OK);
+    shoal_lock *held = &w.a->records[w.tree.id].count_lock;
+    held->word = w.a->lock_word;
+    CHECK_STATUS(shoal_delete(w.a, &w.tree, names("a.b"), 3, NULL, 0), SHOAL_BUSY);
+    CHECK_STATUS(set_way(&w, 0), SHOAL_BUSY);
+    CHECK_STATUS(clear_tree(&w, 0), SHOAL_BUSY);
+    CHECK_TEXT(get(w.a, &w.tree, "a.b"), "deep");
+    held->word = 0;
+    CHECK_STATUS(put_ttl(w.a, &w.tree, names("m.timed"), "t", 1), SHOAL_OK); /* "m" is made for it, and goes with it */
+    held->word = w.a->lock_word;
+    CHECK_STATUS(shoal_sweep(w.a, 0), SHOAL_BUSY);
+    shoal_put_args args = {.head = "t", .head_size = 1};
+    CHECK_STATUS(shoal_put(w.a, &w.tree, names("m.timed"), 7, &args, NULL, 0), SHOAL_BUSY);
+    held->word = 0;
+    waiting wait = {.wait = WAIT};
+    target t;
+    place p;
+    CHECK_STATUS(target_make(w.a, &w.tree, "a", 1, &t), SHOAL_OK);
+    CHECK_STATUS(target_find(w.a, &t, &p), SHOAL_OK);
+    CHECK_STATUS(entry_remove(w.a, 0, &p, &wait), SHOAL_OK); /* as who dies before it has freed the fields */
+    CHECK(w.a->shards[0].graves != 0);
+    held->word = w.a->lock_word;
+    shoal_namespace_stats count;
+    CHECK_STATUS(shoal_namespace_count(w.a, &w.tree, &count, 0), SHOAL_BUSY);
+    held->word = 0;
+    w.a->shards[0].lock.word = w.a->lock_word;
+    tree_tidy(w.a, 0, &(waiting){0}); /* not now */
+    CHECK(w.a->shards[0].graves != 0);
+    w.a->shards[0].lock.word = 0;
+    CHECK_STATUS(shoal_sweep(w.a, WAIT), SHOAL_OK);
+    CHECK_EQ(w.a->shards[0].graves, 0u);
+    ARENA_END(w.a);
+}
+
+static int go_on(void *context) { return ++*(int *)context, 0; }
+
+/* A hook that does not interrupt is asked again and again, until the wait is over. */
+static void a_hook_that_lets_go_on(void)
+{
+    world w;
+    int hooks = 0;
+    shoal_meta meta;
+    world_make(&w);
+    world r = w;
+    r.a = arena_attach("busy", 'r');
+    shoal_set_wait_hook(w.a, go_on, &hooks);
+    shoal_set_wait_hook(r.a, go_on, &hooks);
+    w.a->shards[0].lock.word = w.a->lock_word;
+    CHECK_STATUS(put_over(&w, 3 * MILLISECOND), SHOAL_BUSY);
+    CHECK(hooks > 0);
+    for (uint64_t i = 0; i < w.a->shards[0].nbuckets; i++)
+        table_begin(bucket_at(w.a, &w.a->shards[0], i));
+    hooks = 0;
+    CHECK_STATUS(read_small(&r, 3 * MILLISECOND), SHOAL_BUSY);
+    CHECK_STATUS(list_keys(&r, 3 * MILLISECOND), SHOAL_BUSY);
+    CHECK(hooks > 1);
+    CHECK_STATUS(read_small(&w, 3 * MILLISECOND), SHOAL_BUSY); /* what is in the middle of a change is read under the lock */
+    w.a->shards[0].lock.word = 0;
+    CHECK_STATUS(peek(w.a, &w.keys, "absent", 6, &meta), SHOAL_MISS);
+    CHECK_STATUS(read_small(&w, 0), SHOAL_OK);
+    for (uint64_t i = 0; i < w.a->shards[0].nbuckets; i++)
+        table_end(bucket_at(w.a, &w.a->shards[0], i));
+    CHECK_STATUS(list_keys(&r, INT64_MAX), SHOAL_OK); /* for ever is long enough */
+    shoal_close(r.a);
+    ARENA_END(w.a);
+}
+
 /* ---- memory that is freed while the page map is held: later */
 
 static void a_large_run_that_cannot_be_freed_now_is_freed_later(void)
@@ -458,6 +599,11 @@ static int tests(void)
     RUN(what_cannot_be_swept_stays_until_it_can);
     RUN(what_cannot_be_evicted_keeps_the_new_one_out);
     RUN(another_shards_lock_keeps_an_eviction_waiting);
+    RUN(a_full_arena_cannot_evict_what_is_counted);
+    RUN(a_dropped_namespace_is_finished_when_it_can_be);
+    RUN(a_run_that_cannot_be_removed_is_reaped);
+    RUN(a_tree_whose_count_is_held);
+    RUN(a_hook_that_lets_go_on);
     RUN(a_large_run_that_cannot_be_freed_now_is_freed_later);
     RUN(a_class_that_cannot_be_trimmed_now_is_trimmed_later);
     RUN(a_segment_that_cannot_be_given_back_is_reaped);

@@ -136,7 +136,7 @@ static const wrong_word rows[] = {
     {"more pages than there are", frontier_outside, {{take, CORRUPT}, {stats, OK}, {drop_all, OK}}},
     {"more slots than there are", too_many_slots, {{stats, OK}, {verify, OK}, {recover, OK}, {fork_it, OK}}},
     {"a slot that says it is free", slot_is_free, {{stats, OK}, {verify, CORRUPT}, {recover, OK}, {drop_first, OK}}},
-    {"as many records as can be", all_records_used, {{take, CORRUPT}, {drop_first, OK}}},
+    {"as many records as can be", all_records_used, {{take, CORRUPT}, {add_large, CORRUPT}, {drop_first, OK}}},
     {"segments that are gone", segments_full, {{take, OK}, {drop_first, OK}, {verify, OK}}},
 };
 

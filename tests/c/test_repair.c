@@ -47,12 +47,13 @@ static void world_make(world *w)
     for (unsigned i = 0; i < KEYS; i++)
         CHECK_STATUS(put_pattern(w->a, &w->keys, numbered("k", i), i, i * 9, false), SHOAL_OK);
     CHECK_STATUS(put_pattern(w->a, &w->keys, "large", 7, LARGE, false), SHOAL_OK);
-    CHECK_STATUS(put_pattern(w->a, &w->keys, "alone", 8, 3000, false), SHOAL_OK); /* in its run */
+    CHECK_STATUS(put_pattern(w->a, &w->keys, "pages", 8, 6000, false), SHOAL_OK); /* in a run of several pages, the first of which */
+    CHECK_STATUS(put_pattern(w->a, &w->keys, "alone", 8, 6000, false), SHOAL_OK); /* this one does not begin in */
     CHECK_STATUS(put(w->a, &w->other, "o", "other"), SHOAL_OK);
     CHECK_STATUS(set(w->a, &w->tree, "a.b", "field"), SHOAL_OK);
     CHECK_STATUS(shoal_persist(w->a), SHOAL_OK);
 }
-enum { ALL = KEYS + 2 + 1 + 3 }; /* with the object, its field and the root */
+enum { ALL = KEYS + 3 + 1 + 3 }; /* with the object, its field and the root */
 
 static place place_of(world *w, const shoal_namespace *ns, const char *key)
 {
@@ -138,6 +139,15 @@ static void many_damaged(world *w) /* more than are told one by one */
         CHECK_STATUS(del(w->a, &w->other, numbered("o", i)), SHOAL_OK);
 }
 
+/* One entry in the middle of another's value; the page map, which knows better, is damaged as well. */
+static void entry_within_another(world *w)
+{
+    uint64_t to = place_of(w, &w->keys, "large").ref + 64;
+    memcpy(w->a->base + (to << REF_SHIFT), block_of(w, "k9"), 200);
+    *slot_of(w, "k9") = (*slot_of(w, "k9") & ~REF_MASK) | to;
+    set_kind(page_entry_of(w, "large"), PAGE_FREE);
+}
+
 #define HARM(name, ...) static void name(world *w) { __VA_ARGS__; }
 HARM(none, (void)w)
 HARM(slot_outside, *slot_of(w, "k9") |= REF_MASK)
@@ -195,12 +205,13 @@ static const struct {
     {"an entry of no namespace", entry_of_no_namespace, ALL - 1, 1, "or no namespace"},
     {"a large run that is too short", large_run_too_short, ALL - 1, 1, "size that its place does not have"},
     {"a large run that says it is a slab", large_run_is_a_slab, ALL - 1, 1, "size that its place does not have"},
-    {"a slab that says it is large", slab_is_large, ALL - 1, 1, "size that its place does not have"},
-    {"a slab of another class", slab_of_another_class, ALL - 1, 1, "size that its place does not have"},
+    {"a slab that says it is large", slab_is_large, ALL - 2, 2, "size that its place does not have"},
+    {"a slab of another class", slab_of_another_class, ALL - 2, 2, "size that its place does not have"},
     {"a slab of another shard", slab_of_another_shard, ALL, 0, NULL}, /* the page map is wrong, not what lies there */
     {"a slab that says it is free", slab_is_free, ALL, 0, NULL},
     {"a page far inside of a run", page_far_inside, ALL, 0, NULL},
     {"a large value inside of a page", large_inside_a_page, ALL - 1, 1, "size that its place does not have"},
+    {"an entry within another", entry_within_another, ALL - 1, 1, "lies where another entry lies"},
     {"two slots of one entry", double_slot, ALL, 0, NULL},
     {"two entries of one key", double_entry, ALL, 0, "were whole"},
     {"no directory", directory_gone, ALL, 0, "cannot be found through the directory"},
@@ -238,7 +249,7 @@ static unsigned wrong_or_missing(shoal_arena *a)
         CHECK(status == SHOAL_OK || status == SHOAL_MISS);
         missing += status == SHOAL_MISS;
     }
-    shoal_status large = get_pattern(a, &ns, "large", 7, LARGE), alone = get_pattern(a, &ns, "alone", 8, 3000);
+    shoal_status large = get_pattern(a, &ns, "large", 7, LARGE), alone = get_pattern(a, &ns, "alone", 8, 6000);
     CHECK((large == SHOAL_OK || large == SHOAL_MISS) && (alone == SHOAL_OK || alone == SHOAL_MISS));
     return missing + (large == SHOAL_MISS) + (alone == SHOAL_MISS);
 }

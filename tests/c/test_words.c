@@ -154,6 +154,11 @@ HARM(total_of_none, w->a->records[w->limited.id].total = UINT64_MAX - 3)
 HARM(record_of_a_dropper_dead_before_it_began, w->a->records[w->limited.id].state = NAMESPACE_DROPPING)
 HARM(record_of_a_half_made, w->a->records[w->limited.id].uid = 0)
 HARM(record_of_no_kind, w->a->records[w->limited.id].kind = 77)
+HARM(limit_being_counted, w->a->records[w->limited.id].max_keys = COUNTING)
+HARM(limit_being_counted_by_somebody, w->a->records[w->limited.id].max_keys = COUNTING; w->a->records[w->limited.id].total = 99)
+HARM(name_too_long, w->a->records[w->limited.id].name_length = SHOAL_NAME_MAX + 1)
+HARM(cursors_at_key, head_of_keys(w)->cursor = head_of_keys(w)->hand = place_of(w, &w->keys, KEY).ref)
+HARM(uid_gone_while_timed, head_of(w->a, w->limited.id, 0)->due = 1; w->a->records[w->limited.id].uid = 0)
 HARM(too_many_namespaces, w->a->header->namespaces_high = NAMESPACE_MAX + 7ull)
 
 static const wrong_word rows[] = {
@@ -293,6 +298,12 @@ static const wrong_word rows[] = {
     {"a namespace whose dropper died before it began", record_of_a_dropper_dead_before_it_began, {{open_fresh, OK}, {add_limited, OK}}},
     {"a namespace without a uid", record_of_a_half_made, {{add_limited, STALE}, {open_fresh, OK}}},
     {"a namespace of no kind", record_of_no_kind, {{open_fresh, OK}, {recover, CORRUPT}, {verify, CORRUPT}}},
+    {"a limit that is being counted", limit_being_counted, {{get_limit, OK}, {set_limit, OK}, {get_limit, OK}, {verify, OK}}},
+    {"a limit that is still being counted", limit_being_counted_by_somebody, {{verify, OK}, {add_limited, OK}}},
+    {"a name longer than names are", name_too_long, {{list_names, OK}, {open_fresh, OK}}},
+    {"no damage, but hands at what is replaced", cursors_at_key, {{put_bigger, OK}, {verify, OK}, {delete_key, OK}, {verify, OK}}},
+    {"something due where nobody is", uid_gone_while_timed, {{sweep, OK}}},
+    {"too many namespaces, for figures", too_many_namespaces, {{whole_stats, OK}, {list_names, OK}}},
     {"too many namespaces", too_many_namespaces, {{get_key, OK}, {put_key, OK}, {recover, CORRUPT}, {open_fresh, OK}}},
 };
 

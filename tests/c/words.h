@@ -175,6 +175,30 @@ static inline shoal_status find_tag_0(world *w) /* which every empty slot has */
     place p;
     return table_find(w->a, &key, &p);
 }
+static inline int nothing_more(void *context, const char *name, size_t length, const shoal_namespace *ns)
+{
+    (void)context, (void)ns;
+    for (size_t i = 0; i < length; i++)
+        CHECK(name[i] != 1);
+    return 0;
+}
+static inline shoal_status list_names(world *w) { return shoal_namespace_list(w->a, nothing_more, NULL); }
+static inline shoal_status get_limit(world *w)
+{
+    shoal_namespace_config config;
+    shoal_status status = shoal_namespace_get_config(w->a, &w->limited, &config);
+    CHECK(status != SHOAL_OK || config.max_keys <= 30);
+    return status;
+}
+static inline shoal_status set_limit(world *w)
+{
+    return shoal_namespace_set_config(w->a, &w->limited, &(shoal_namespace_config){.max_keys = 30}, 20 * MILLISECOND);
+}
+static inline shoal_status whole_stats(world *w)
+{
+    shoal_stats stats;
+    return shoal_get_stats(w->a, &stats);
+}
 static inline shoal_status sweep(world *w) { return shoal_sweep(w->a, 20 * MILLISECOND); }
 static inline void overlook(void *context, int severity, const char *line) { (void)context, (void)severity, (void)line; }
 static inline shoal_status verify(world *w) { return shoal_verify(w->a, overlook, NULL, 20 * MILLISECOND); }
