@@ -139,15 +139,6 @@ static void many_damaged(world *w) /* more than are told one by one */
         CHECK_STATUS(del(w->a, &w->other, numbered("o", i)), SHOAL_OK);
 }
 
-/* One entry in the middle of another's value; the page map, which knows better, is damaged as well. */
-static void entry_within_another(world *w)
-{
-    uint64_t to = place_of(w, &w->keys, "large").ref + 64;
-    memcpy(w->a->base + (to << REF_SHIFT), block_of(w, "k9"), 200);
-    *slot_of(w, "k9") = (*slot_of(w, "k9") & ~REF_MASK) | to;
-    set_kind(page_entry_of(w, "large"), PAGE_FREE);
-}
-
 #define HARM(name, ...) static void name(world *w) { __VA_ARGS__; }
 HARM(none, (void)w)
 HARM(slot_outside, *slot_of(w, "k9") |= REF_MASK)
@@ -211,7 +202,6 @@ static const struct {
     {"a slab that says it is free", slab_is_free, ALL, 0, NULL},
     {"a page far inside of a run", page_far_inside, ALL, 0, NULL},
     {"a large value inside of a page", large_inside_a_page, ALL - 1, 1, "size that its place does not have"},
-    {"an entry within another", entry_within_another, ALL - 1, 1, "lies where another entry lies"},
     {"two slots of one entry", double_slot, ALL, 0, NULL},
     {"two entries of one key", double_entry, ALL, 0, "were whole"},
     {"no directory", directory_gone, ALL, 0, "cannot be found through the directory"},
