@@ -392,12 +392,21 @@ static void a_dropped_namespace_is_finished_when_it_can_be(void)
     }
 }
 
+static bool leaves_alone(void) /* a handle of a process that goes on */
+{
+    if (!os_has_claims())
+        SKIP("without claims a handle that was closed counts as dead when its process is");
+    return os_has_claims();
+}
+
 static void a_run_that_cannot_be_removed_is_reaped(void)
 {
     world w;
     shoal_namespace runs;
     uint32_t slot, generation;
     char name[64];
+    if (!leaves_alone())
+        return;
     world_make(&w);
     shoal_arena *b = arena_attach("busy", 'w');
     CHECK_STATUS(shoal_runs_open(b, &w.keys, true, &runs, WAIT), SHOAL_OK);
@@ -558,6 +567,8 @@ static shoal_arena *with_a_segment(shoal_namespace *ns, uint32_t *low, uint32_t 
 
 static void a_segment_that_cannot_be_given_back_is_reaped(void)
 {
+    if (!leaves_alone())
+        return;
     for (int pages = 0; pages < 2; pages++) {
         shoal_arena *a = arena_new("leaving", 64 * MIB);
         shoal_namespace ns;
@@ -579,6 +590,8 @@ static void a_segment_that_cannot_be_given_back_is_reaped(void)
 
 static void a_pin_that_cannot_be_dropped_is_reaped(void)
 {
+    if (!leaves_alone())
+        return;
     shoal_arena *a = arena_new("leaving", 64 * MIB);
     shoal_namespace ns;
     uint32_t low = 0, high = 0;
