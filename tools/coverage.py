@@ -20,9 +20,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "csrc"
 
-OVERTAKEN = (
-    ROOT / "tests" / "c" / "overtaken.txt"
-)  # file | function | part of the line | why no test takes its branches
+OVERTAKEN = ROOT / "tests" / "c" / "overtaken.txt"  # file :: function :: part of the line :: why
 
 Line = tuple[str, int]  # function, number: a function is compiled once for each object that has it
 Counts = dict[Line, list[int]]  # how often the line ran, then how often each of its branches was taken
@@ -60,7 +58,7 @@ def gather(reports: list[dict[str, Any]]) -> dict[Path, Counts]:
 
 def show_overtaken(files: dict[Path, Counts]) -> int:
     """Print the branches that OVERTAKEN lists and nobody took; return how many."""
-    rows = [row.split(" | ") for row in OVERTAKEN.read_text().splitlines() if not row.startswith("#")]
+    rows = [row.split(" :: ") for row in OVERTAKEN.read_text().splitlines() if not row.startswith("#")]
     total = 0
     for path, counts in sorted(files.items()):
         source = path.read_text().splitlines()
