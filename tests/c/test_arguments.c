@@ -181,6 +181,30 @@ static void objects_are_not_popped_and_pins_are_dropped_once(void)
     ARENA_END(a);
 }
 
+/* What is longer than a cache of ways has room for is looked up each time; and a fetch ahead changes nothing, worth it or not. */
+static void long_ways_and_fetches_ahead(void)
+{
+    shoal_arena *a = arena_new("ways", MIB);
+    shoal_namespace ns = ns_default(a), tree = tree_of(a);
+    shoal_base base = {0};
+    char path[200];
+    tree.base = &base;
+    memset(path, 'x', sizeof path);
+    path[150] = path[152] = (char)SHOAL_PATH_SEPARATOR;
+    for (int round = 0; round < 3; round++) {
+        shoal_put_args args = {.head = "v", .head_size = 1};
+        CHECK_STATUS(shoal_put(a, &tree, path, 160, &args, NULL, WAIT), SHOAL_OK);
+        CHECK_EQ(base.last_size, 0u);
+    }
+    shoal_prefetch(a, &ns, &(shoal_key){"k", 1}, 1);
+    a->header->used += 10000; /* as if it paid */
+    shoal_prefetch(a, &tree, &(shoal_key){"k", 1}, 1);
+    shoal_prefetch(a, &ns, &(shoal_key){"", 0}, 1);
+    a->header->used -= 10000;
+    CHECK_EQ(count_of(a, &tree), 3u);
+    ARENA_END(a);
+}
+
 /* Names of processes are canonical numbers; whatever else somebody calls a run stays. */
 static void runs_with_odd_names_stay(void)
 {
@@ -290,6 +314,7 @@ static int tests(void)
     RUN(a_published_draft_hands_out_what_it_replaced);
     RUN(a_list_stops_when_it_is_told_to);
     RUN(objects_are_not_popped_and_pins_are_dropped_once);
+    RUN(long_ways_and_fetches_ahead);
     RUN(runs_with_odd_names_stay);
 #ifdef SHOAL_LINUX
     RUN(without_a_place_every_call_says_so);

@@ -299,8 +299,12 @@ static void what_cannot_be_swept_stays_until_it_can(void)
     CHECK_STATUS(limited_over(&w, 0), SHOAL_BUSY); /* each write sweeps a little */
     CHECK_TEXT(get_text(w.a, &w.limited, "second"), "(miss)"); /* and yet it is gone */
     held->word = 0;
+    expire(&w, &w.limited, "first");
+    held->word = w.a->lock_word;
+    CHECK_STATUS(put_sized(&w, &w.limited, "first", 1, 0), SHOAL_BUSY); /* what it finds there, at the latest */
+    held->word = 0;
     CHECK_STATUS(shoal_namespace_count(w.a, &w.limited, &count, 0), SHOAL_OK);
-    CHECK_EQ(count.entries, 1u);
+    CHECK_EQ(count.entries, 0u);
     ARENA_END(w.a);
 }
 

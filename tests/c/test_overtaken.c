@@ -159,6 +159,44 @@ static void who_comes_second_finds_what_the_first_made(void)
     ARENA_END(w.a);
 }
 
+/* A path of so many names as there may be, below an object that the handle knows. It is removed meanwhile: from the top it is too long. */
+static shoal_base base;
+static shoal_status do_put_deep(world *w)
+{
+    char path[300] = "o\xFFp";
+    size_t n = 3;
+    for (unsigned i = 0; i < SHOAL_DEPTH_MAX; i++) {
+        path[n++] = (char)SHOAL_PATH_SEPARATOR;
+        path[n++] = 'n';
+    }
+    shoal_namespace tree = w->tree;
+    tree.base = &base;
+    return shoal_put(w->a, &tree, path, n, &(shoal_put_args){.head = "v", .head_size = 1}, NULL, WAIT);
+}
+static void remove_object(world *w) /* as the holder of the lock may */
+{
+    shoal_lock *lock = &w->a->shards[0].lock;
+    uint64_t word = lock->word;
+    lock->word = 0;
+    CHECK_STATUS(drop(w->a, &w->tree, "o"), SHOAL_OK);
+    lock->word = word;
+}
+
+static void a_known_object_that_goes_meanwhile(void)
+{
+    world w;
+    world_make(&w);
+    base = (shoal_base){.prefix = 3};
+    shoal_namespace tree = w.tree;
+    tree.base = &base;
+    CHECK_STATUS(put(w.a, &tree, "o\xFFp\xFFq", "v"), SHOAL_OK);
+    CHECK_STATUS(put(w.a, &tree, "o\xFFp\xFFr", "v"), SHOAL_OK); /* known from here on */
+    CHECK_STATUS(overtaken(&w, &w.a->shards[0].lock, do_put_deep, remove_object), SHOAL_INVALID);
+    CHECK_STATUS(do_put_deep(&w), SHOAL_INVALID); /* and so it stays */
+    CHECK_EQ(count_of(w.a, &w.tree), 0u);
+    ARENA_END(w.a);
+}
+
 static void a_lock_that_is_let_go_is_had(void)
 {
     world w;
@@ -173,6 +211,7 @@ static int tests(void)
     RUN(a_namespace_that_goes_meanwhile_is_stale);
     RUN(a_tree_whose_home_goes_is_stale);
     RUN(who_comes_second_finds_what_the_first_made);
+    RUN(a_known_object_that_goes_meanwhile);
     RUN(a_lock_that_is_let_go_is_had);
     return check_report();
 }

@@ -66,6 +66,24 @@ static shoal_status release_after_busy(world *w) /* a drop that finds the lock h
     return SHOAL_OK;
 }
 
+static shoal_status release_gone(world *w) /* numbers that have no record, or one that is not used */
+{
+    const waiting at_once = {.wait = MILLISECOND};
+    pins_release(w->a, held[0].record, &at_once);
+    pins_release(w->a, 0x7FFFFFFF, &at_once);
+    pins_drop(w->a, 0x7FFFFFFF);
+    return SHOAL_OK;
+}
+static shoal_status retry_gone(world *w) /* a drop that waits, and finds its record gone */
+{
+    w->sh->lock.word = w->a->lock_word;
+    pins_release(w->a, held[PIN_RECORDS + 2].record, &(waiting){0});
+    w->sh->lock.word = 0;
+    w->a->me->pin_segments[0] = 0;
+    pins_retry(w->a);
+    return SHOAL_OK;
+}
+
 /* ---- words */
 
 static void pin_one(world *w)
@@ -115,6 +133,8 @@ static const wrong_word rows[] = {
     {"nothing, and many", many, {{verify, OK}, {fork_it, OK}, {verify, OK}, {drop_all, OK}, {leave, OK}}},
     {"what a dead one left in the slot", many, {{join_anew, OK}, {verify, OK}}},
     {"a record that is gone", record_gone, {{verify, CORRUPT}, {drop_first, OK}, {take, OK}, {recover, OK}, {verify, OK}}},
+    {"a record that is gone before it is released", record_gone, {{release_gone, OK}, {take, OK}}},
+    {"a record that is gone before it is dropped", many, {{retry_gone, OK}, {verify, CORRUPT}}},
     {"a record of no shard", record_of_no_shard, {{verify, CORRUPT}, {fork_it, OK}, {drop_first, OK}, {take, OK}, {leave, OK}}},
     {"a record of no run", record_of_no_run,
      {{verify, CORRUPT}, {stats, OK}, {fork_it, OK}, {recover, OK}, {drop_first, OK}, {verify, OK}}},

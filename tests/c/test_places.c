@@ -107,6 +107,15 @@ static void names_that_no_arena_has(void)
     CHECK_STATUS(shoal_repair("", overlook, NULL, 0, &sum), SHOAL_INVALID);
     CHECK_STATUS(shoal_destroy(""), SHOAL_INVALID);
     CHECK_STATUS(collected("nobody's"), SHOAL_NOT_FOUND);
+    const uint64_t half_made = SHOAL_MAGIC_INIT; /* its maker died; or before it had written a byte */
+    for (int bytes = 0; bytes <= 8; bytes += 8) {
+        int half = open(arena_path("half"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+        CHECK(half >= 0 && write(half, &half_made, (size_t)bytes) == bytes);
+        close(half);
+        CHECK_STATUS(shoal_collect(arena_name("half"), &removed), SHOAL_OK);
+        CHECK_EQ(removed, os_has_claims());
+        unlink(arena_path("half"));
+    }
     shoal_arena *a = arena_new("listed", MIB);
     seen s = look_for("listed", false);
     CHECK(s.times == 1 && s.info.ready && s.info.alive);

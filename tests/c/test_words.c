@@ -154,6 +154,14 @@ HARM(total_of_none, w->a->records[w->limited.id].total = UINT64_MAX - 3)
 HARM(record_of_a_dropper_dead_before_it_began, w->a->records[w->limited.id].state = NAMESPACE_DROPPING)
 HARM(record_of_a_half_made, w->a->records[w->limited.id].uid = 0)
 HARM(record_of_no_kind, w->a->records[w->limited.id].kind = 77)
+HARM(grave_of_a_living_object, w->sh->graves = ref_of_field(w, "a"))
+HARM(grave_that_is_unsound, w->sh->graves = ref_of_field(w, "a"); field_of(w, "a")->size ^= 1u << 20)
+HARM(orphan_of_nobody, uint64_t page = page_of_key(w, "large"); *slot_of(w, "large") = 0; w->a->map[page].aux = PAGE_ORPHAN)
+HARM(slot_to_a_field_at_the_end, *slot_of(w, KEY) =
+     (*slot_of(w, KEY) & ~REF_MASK) | forged(w, BLOCK_FIELD | BLOCK_EXPIRES | BLOCK_CREATED, w->tree.id, 2, 0, 48))
+HARM(undo_past_the_end, w->sh->undo = forged(w, 0, 0, 2, 60, 32); memcpy(w->sh->image, w->a->base + (w->sh->undo << REF_SHIFT), 32))
+HARM(oldest_in_a_circle, uint64_t ref = place_of(w, &w->keys, KEY).ref; chain_in_a_circle(w); head_of_keys(w)->oldest = ref)
+HARM(all_chains_outside, for (uint64_t i = 0; i < w->sh->nbuckets; i++) bucket_at(w->a, w->sh, i)->word |= OVERFLOW_MASK)
 HARM(limit_being_counted, w->a->records[w->limited.id].max_keys = COUNTING)
 HARM(limit_being_counted_by_somebody, w->a->records[w->limited.id].max_keys = COUNTING; w->a->records[w->limited.id].total = 99)
 HARM(name_too_long, w->a->records[w->limited.id].name_length = SHOAL_NAME_MAX + 1)
@@ -292,6 +300,13 @@ static const wrong_word rows[] = {
     {"a slot into a block", slot_within_a_block, {{recover, CORRUPT}}},
     {"an entry of a tree that is no field", tree_entry_that_is_no_field, {{get_field, MISS}, {clear_tree, OK}, {recover, EITHER}}},
     {"nothing, and a tag of zeros", no_harm, {{find_tag_0, MISS}}},
+    {"a grave that lives", grave_of_a_living_object, {{verify, CORRUPT}, {recover, OK}, {verify, OK}}},
+    {"a grave that is no sound object", grave_that_is_unsound, {{verify, CORRUPT}, {recover, CORRUPT}}},
+    {"an orphan of nobody", orphan_of_nobody, {{verify, CORRUPT}, {recover, OK}, {verify, OK}}},
+    {"a slot to a field at the end", slot_to_a_field_at_the_end, {{read_fields, BUSY}, {read_count, BUSY}}},
+    {"an image of what is past the end", undo_past_the_end, {{recover, CORRUPT}}},
+    {"an oldest in a circle", oldest_in_a_circle, {{clear_keys, CORRUPT}}},
+    {"all chains past the end", all_chains_outside, {{grow, OK}, {insert_full, CORRUPT}}},
     /* namespaces */
     {"a limit below what is there", limit_below_what_is_there, {{add_limited, OK}, {verify, OK}}},
     {"a total that no count is", total_of_none, {{add_limited, FULL_KEYS}, {verify, CORRUPT}, {recover, OK}, {verify, OK}}},
@@ -303,7 +318,7 @@ static const wrong_word rows[] = {
     {"a name longer than names are", name_too_long, {{list_names, OK}, {open_fresh, OK}}},
     {"no damage, but hands at what is replaced", cursors_at_key, {{put_bigger, OK}, {verify, OK}, {delete_key, OK}, {verify, OK}}},
     {"something due where nobody is", uid_gone_while_timed, {{sweep, OK}}},
-    {"too many namespaces, for figures", too_many_namespaces, {{whole_stats, OK}, {list_names, OK}}},
+    {"too many namespaces, for figures", too_many_namespaces, {{whole_stats, OK}, {list_names, OK}, {verify, EITHER}, {sweep, EITHER}}},
     {"too many namespaces", too_many_namespaces, {{get_key, OK}, {put_key, OK}, {recover, CORRUPT}, {open_fresh, OK}}},
 };
 
