@@ -5,7 +5,7 @@ bool path_valid(const void *names, size_t size)
     path p = {names, size};
     for (uint32_t depth = 0; depth < SHOAL_DEPTH_MAX; depth++) {
         size_t name = path_name(&p);
-        if (name == 0 || name > SHOAL_KEY_MAX || (name == p.size && p.names[name - 1] == SHOAL_PATH_SEPARATOR))
+        if (name == 0 || name > SHOAL_KEY_MAX)
             return false;
         if (path_is_last(&p, name))
             return true;

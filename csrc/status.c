@@ -13,5 +13,5 @@ const char *shoal_status_name(shoal_status status)
         [SHOAL_FOREIGN] = "not an arena of this layout", [SHOAL_CORRUPT] = "corrupt", [SHOAL_INVALID] = "invalid argument",
         [SHOAL_NO_MEMORY] = "out of memory", [SHOAL_OS] = "system call failed",
     };
-    return status >= 0 && status < SHOAL_STATUS_COUNT && names[status] ? names[status] : "unknown";
+    return status >= 0 && status < SHOAL_STATUS_COUNT ? names[status] : "unknown";
 }

@@ -13,7 +13,6 @@
 #if defined(SHOAL_LINUX) && !defined(__SANITIZE_THREAD__)
 #define DEATH 1
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/ptrace.h>
 
 #include "process.h"
@@ -281,11 +280,7 @@ static inline void walk_recovery(const scenario *s, unsigned victim)
 /* A copy by `rep movs` is a step per byte: ask the C library for its loops of vector moves instead. */
 static inline int death_main(int argc, char **argv, int (*tests)(void))
 {
-    cpu_set_t here; /* parent and child take turns: on one processor that is a switch, on two a call for help */
     (void)argc;
-    CPU_ZERO(&here);
-    CPU_SET((size_t)sched_getcpu(), &here);
-    sched_setaffinity(0, sizeof here, &here);
     if (!getenv("GLIBC_TUNABLES")) {
         setenv("GLIBC_TUNABLES", "glibc.cpu.x86_rep_movsb_threshold=268435456:glibc.cpu.x86_rep_stosb_threshold=268435456", 1);
         execv("/proc/self/exe", argv);

@@ -5,6 +5,7 @@
 
 #ifdef DEATH
 #include <elf.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 #include <sys/user.h>
@@ -348,6 +349,10 @@ static int tests(void)
     check_passed++;
     return check_report();
 #endif
+    cpu_set_t here; /* parent and child take turns: on one processor that is a switch, on two a call for help */
+    CPU_ZERO(&here);
+    CPU_SET((size_t)sched_getcpu(), &here);
+    sched_setaffinity(0, sizeof here, &here);
     arena_plan(MIB, &plan);
     for (unsigned i = 0; i < sizeof passages / sizeof *passages; i++) {
         current = &passages[i];
