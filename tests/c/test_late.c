@@ -6,7 +6,7 @@
 #ifdef DEATH
 #include <sys/mman.h>
 
-#define PLACES 8u /* of a write: at one less it is stopped */
+#define PLACES 8u /* of a write, at which it is stopped */
 
 static int64_t ttl; /* enough to get there */
 static shoal_status *answer; /* of the child */
