@@ -18,6 +18,13 @@ uint64_t expiry(shoal_arena *a, const writing *x)
     return (uint64_t)ttl > INT64_MAX - now ? 0 : now + (uint64_t)ttl;
 }
 
+/* Not before what it replaces, although the clocks of two processes differ a little. */
+static uint64_t modified_now(shoal_arena *a, const writing *x)
+{
+    uint64_t now = clock_wall_us(&a->clock), before = x->found ? x->at.e.modified : 0;
+    return unlikely(before > now && before - now < CLOCK_SLACK_US) ? before : now;
+}
+
 /* A new key's place among the namespace's keys. One with a limit is counted exactly: its count lock is held from
  * here until settle(), so that a refusal later can take the place back without waiting for anything. */
 static shoal_status reserve(shoal_arena *a, writing *x)
@@ -94,7 +101,7 @@ static void overwrite(shoal_arena *a, writing *x, uint64_t expires)
     uint64_t at = entry_value_at(&e, p->ref);
     e.value_size = (uint32_t)value_size(x);
     e.version = x->version = (sh->version + 1) & VERSION_MASK;
-    e.modified = (uint64_t)os_wall_us();
+    e.modified = modified_now(a, x);
     store_relaxed(&sh->version, e.version);
     undo_keep(sh, p->ref, p->b, at + p->e.value_size);
     x->late = !table_begin_living(p);
@@ -137,7 +144,7 @@ shoal_status publish(shoal_arena *a, writing *x)
     if (status != SHOAL_OK)
         goto refused;
     block *b = (block *)(a->base + (ref << REF_SHIFT));
-    uint64_t now = (uint64_t)os_wall_us(), bytes = entry_bytes(flags, x->key.key_size, value_size(x));
+    uint64_t now = modified_now(a, x), bytes = entry_bytes(flags, x->key.key_size, value_size(x));
     entry e = {.flags = flags, .ns = x->ns->id, .key_size = x->key.key_size, .value_size = (uint32_t)value_size(x),
                .version = (sh->version + 1) & VERSION_MASK, .modified = now};
     if (x->keep) {

@@ -35,7 +35,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_Clear, PyErr_Fetch, PyErr_Occurred, PyErr_Restore
 from cpython.float cimport PyFloat_AS_DOUBLE
-from cpython.object cimport PyObject, PyTypeObject
+from cpython.object cimport PyCFunction, PyMethodDef, PyObject, PyTypeObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.list cimport PyList_New, PyList_SET_ITEM
@@ -70,7 +70,10 @@ cdef extern from "Python.h":
     object PyLong_FromUnsignedLongLong(unsigned long long i)
     object PyFloat_FromDouble(double f)
     long long PyLong_AsLongLongAndOverflow(object i, int *overflow) except? -1
+    enum: METH_O
     PyTypeObject *Py_TYPE(object)
+    object PyDescr_NewMethod(PyTypeObject *kind, PyMethodDef *method)
+    void PyType_Modified(PyTypeObject *kind)
     int PyDict_Next(object mapping, Py_ssize_t *at, PyObject **key, PyObject **value)
     Py_ssize_t PyDict_Size(object mapping)
     Py_ssize_t PyList_GET_SIZE(object items)

@@ -170,6 +170,9 @@ class ArenaStore(_core.ArenaStore, Store):
         self.close()
 
 
+_core.add_contains(ArenaStore)
+
+
 def metadata_of(found: tuple[int, int, int, int | None, int, bytes | None]) -> Metadata:
     """What `_core` says of an entry, as a record; first bytes of None are an object's."""
     from .codec import kind
