@@ -49,7 +49,20 @@ def names() -> set[str]:
 def test_hot_calls_are_c_functions() -> None:
     for slot in ("__getitem__", "__setitem__", "__delitem__", "__len__"):
         assert type(getattr(ArenaStore, slot)).__name__ == "wrapper_descriptor"
-    for method in ("__contains__", "get", "set", "add", "replace", "swap", "delete", "pop", "exists", "incr", "get_many", "set_many"):
+    for method in (
+        "__contains__",
+        "get",
+        "set",
+        "add",
+        "replace",
+        "swap",
+        "delete",
+        "pop",
+        "exists",
+        "incr",
+        "get_many",
+        "set_many",
+    ):
         assert type(getattr(ArenaStore, method)).__name__ == "method_descriptor"
 
 
