@@ -89,7 +89,8 @@ cdef enum:
     SMALL = 512             # values up to this size are copied to the stack and decoded from there
     SCRATCH = 1024          # room for the head that a value gets
     PATH = 256              # bytes of a path that a call has room for itself
-    RELEASE = 65536         # from this size on copies let go of the GIL (SHOAL_PIN_THRESHOLD)
+    PINNED = 65536          # from this size on values are pinned while they are copied (SHOAL_PIN_THRESHOLD)
+    RELEASE = 262144        # from this size on copies let go of the GIL: to take it back costs as much as to copy some 20 KB
     PATIENCE = 16           # how often a value, or a namespace, may change between two looks at it
 
 include "core/status.pxi"
