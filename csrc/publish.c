@@ -30,7 +30,6 @@ static uint64_t modified_now(shoal_arena *a, const writing *x)
 static shoal_status reserve(shoal_arena *a, writing *x)
 {
     namespace_record *record = &a->records[x->ns->id];
-    namespace_head *nh = head_of(a, x->ns->id, x->key.shard_index);
     x->limited = load_relaxed(&record->max_keys) != 0;
     if (unlikely(x->limited)) {
         shoal_status status = count_lock(a, x->ns->id, &x->w);
@@ -43,17 +42,16 @@ static shoal_status reserve(shoal_arena *a, writing *x)
         }
         store_relaxed(&record->total, total + 1);
     }
-    store_relaxed(&nh->count, nh->count + 1);
+    store_relaxed(&x->nh->count, x->nh->count + 1);
     return SHOAL_OK;
 }
 
 static void settle(shoal_arena *a, writing *x, bool made)
 {
-    namespace_record *record = &a->records[x->ns->id];
-    namespace_head *nh = head_of(a, x->ns->id, x->key.shard_index);
     if (!made)
-        store_relaxed(&nh->count, nh->count - 1);
-    if (x->limited) {
+        store_relaxed(&x->nh->count, x->nh->count - 1);
+    if (unlikely(x->limited)) {
+        namespace_record *record = &a->records[x->ns->id];
         if (!made)
             store_relaxed(&record->total, load_relaxed(&record->total) - 1);
         lock_drop(&record->count_lock);
@@ -95,7 +93,7 @@ static bool fits_in_place(const writing *x, uint64_t expires)
 static void overwrite(shoal_arena *a, writing *x, uint64_t expires)
 {
     shard *sh = &a->shards[x->key.shard_index];
-    namespace_head *nh = head_of(a, x->ns->id, x->key.shard_index);
+    namespace_head *nh = x->nh;
     place *p = &x->at;
     entry e = p->e;
     uint64_t at = entry_value_at(&e, p->ref);
@@ -131,7 +129,7 @@ shoal_status publish(shoal_arena *a, writing *x)
 {
     uint32_t s = x->key.shard_index, flags;
     shard *sh = &a->shards[s];
-    namespace_head *nh = head_of(a, x->ns->id, s);
+    namespace_head *nh = x->nh;
     uint64_t ref, expires = expiry(a, x);
     if (fits_in_place(x, expires)) {
         overwrite(a, x, expires);
@@ -189,7 +187,7 @@ shoal_status publish(shoal_arena *a, writing *x)
         store_relaxed(&nh->bytes, nh->bytes + e.value_size - x->at.e.value_size);
     } else {
         list_push(a, nh, ref, b);
-        status = table_insert(a, s, word, &x->w);
+        status = table_insert(a, s, x->ns->tree ? NULL : x->at.head, word, &x->w);
         if (status != SHOAL_OK) {
             entry linked = entry_load(b);
             list_remove(a, nh, ref, &linked);

@@ -20,6 +20,7 @@ typedef struct writing {
     uint64_t version;
     waiting w;
 
+    namespace_head *nh;
     place at;
     bool found;
     path names;        /* of a tree: the whole path; key has its last name, */

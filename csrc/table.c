@@ -162,18 +162,21 @@ static uint32_t empty_slot(const bucket *in)
     return BUCKET_SLOTS;
 }
 
-shoal_status table_insert(shoal_arena *a, uint32_t shard_index, uint64_t slot_word, waiting *w)
+shoal_status table_insert(shoal_arena *a, uint32_t shard_index, bucket *head, uint64_t slot_word, waiting *w)
 {
     shard *sh = &a->shards[shard_index];
-    shoal_status status = table_ready(a, shard_index, w);
-    if (status != SHOAL_OK)
-        return status;
-    uint64_t n = load_relaxed(&sh->nbuckets);
-    bucket *head = bucket_at(a, sh, bucket_index(slot_word >> TAG_SHIFT, n)), *in;
+    bucket *in;
     bool bad = false;
     int hops = 0;
-    if (!head)
-        return corrupt(a, "table: directory leaves the arena");
+    shoal_status status;
+    if (unlikely(!head)) {
+        status = table_ready(a, shard_index, w);
+        if (status != SHOAL_OK)
+            return status;
+        head = bucket_at(a, sh, bucket_index(slot_word >> TAG_SHIFT, load_relaxed(&sh->nbuckets)));
+        if (!head)
+            return corrupt(a, "table: directory leaves the arena");
+    }
     for (in = head; in && hops++ <= CHAIN_MAX; in = bucket_next(a, in, &bad)) {
         uint32_t empty = empty_slot(in);
         if (likely(empty < BUCKET_SLOTS)) {

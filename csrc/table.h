@@ -152,8 +152,8 @@ shoal_status table_find_ref(shoal_arena *a, uint32_t shard_index, uint64_t bucke
 
 /* Give the shard its first bucket, if it has none. Statuses of pages_take. */
 shoal_status table_ready(shoal_arena *a, uint32_t shard_index, waiting *w);
-/* Put a slot for a new key. Statuses of pages_take. */
-shoal_status table_insert(shoal_arena *a, uint32_t shard_index, uint64_t slot_word, waiting *w);
+/* Put a slot for a new key into the chain that table_find has just looked through in vain (NULL: look for it). Statuses of pages_take. */
+shoal_status table_insert(shoal_arena *a, uint32_t shard_index, bucket *head, uint64_t slot_word, waiting *w);
 /* Let the slot point elsewhere: the one store that publishes. False, and nothing is done, if the entry has expired. */
 bool table_replace(place *p, uint64_t slot_word);
 void table_remove(shoal_arena *a, uint32_t shard_index, place *p);

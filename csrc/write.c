@@ -30,7 +30,7 @@ static shoal_status begin(shoal_arena *a, writing *x)
     shoal_status status = shard_lock(a, s, &x->w);
     if (status != SHOAL_OK)
         return status;
-    namespace_head *nh = head_of(a, x->ns->id, s);
+    namespace_head *nh = x->nh = head_of(a, x->ns->id, s);
     status = load_relaxed(&a->records[x->ns->id].uid) == x->ns->uid ? SHOAL_OK : SHOAL_STALE;
     if (status == SHOAL_OK && unlikely(nh->due != NEVER_DUE) && sweep_due(nh, os_mono_coarse_ns()))
         status = sweep_steps(a, s, x->ns->id, x->ns->uid, SWEEP_STEPS, &x->w);
