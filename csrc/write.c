@@ -226,12 +226,18 @@ static shoal_status prepare_and_attempt(shoal_arena *a, writing *x)
     return status == SHOAL_OK ? attempt(a, x) : status;
 }
 
+static bool is_large(const writing *x)
+{
+    uint64_t bytes = x->key.key_size + value_size(x);
+    return bytes > SLAB_BLOCK_MAX - ENTRY_HEAD_MAX && block_is_large(entry_bytes(flags_of(x), x->key.key_size, value_size(x)));
+}
+
 static shoal_status perform(shoal_arena *a, writing *x)
 {
     if (unlikely(x->args.head_size > SHOAL_VALUE_MAX || x->args.body_size > SHOAL_VALUE_MAX - x->args.head_size))
         return SHOAL_INVALID;
     /* What incr will store is not known before it holds the lock. */
-    bool large = !x->by && block_is_large(entry_bytes(flags_of(x), x->key.key_size, value_size(x)));
+    bool large = !x->by && unlikely(is_large(x));
     shoal_status status;
     if (likely(!large)) {
         status = with_room(a, x, attempt);
