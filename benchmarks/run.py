@@ -157,13 +157,14 @@ def measure_listing(form: Form, stores: Stores) -> Any:
 
 def measure_eviction(form: Form, stores: Stores) -> Any:  # noqa: ARG001 - as every part
     """Hit ratios."""
-    ratios, notes = eviction.run(form.requests // 10, form.requests)
+    ratios, notes = eviction.run(form.requests)
     print("hits of all requests, in caches that are too small\n")
     policies = list(ratios[0].hits)
-    print("| trace | room for | " + " | ".join(policies) + " |", "|---|---:|" + "---:|" * len(policies), sep="\n")
+    headers = ["trace", "requests", "room for", *policies]
+    print("| " + " | ".join(headers) + " |", "|---|" + "---:|" * (len(headers) - 1), sep="\n")
     for ratio in ratios:
-        cells = " | ".join(f"{ratio.hits[policy]:.1%}" for policy in policies)
-        print(f"| {ratio.trace} | {ratio.capacity:,} of {form.requests // 10:,} keys | {cells} |")
+        cells = " | ".join(f"{ratio.hits[policy]:.1%}" if policy in ratio.hits else "-" for policy in policies)
+        print(f"| {ratio.trace} | {ratio.requests:,} | {ratio.capacity:,} of {ratio.keys:,} keys | {cells} |")
     print(*notes, sep="\n", end="\n\n")
     return {"ratios": [asdict(ratio) for ratio in ratios], "notes": notes}
 
