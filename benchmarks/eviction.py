@@ -7,8 +7,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import shoal
 from traces import traces
+
+import shoal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

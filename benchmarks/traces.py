@@ -80,7 +80,7 @@ def calls(requests: int) -> list[int]:
     number = _Numbers()
     trace: list[int] = []
 
-    def called(frame: FrameType, event: str, arg: object) -> None:
+    def called(frame: FrameType, event: str, _: object) -> None:
         if event == "call":
             code = frame.f_code
             names = code.co_varnames[: code.co_argcount]
@@ -90,7 +90,7 @@ def calls(requests: int) -> list[int]:
                 if len(trace) == requests:
                     raise _Enough
 
-    _work("pass")  # what happens only once, as importing and compiling, depends on what ran before
+    _work(next(sources()))  # what happens only once, as importing and compiling patterns, depends on what ran before
     before = sys.getprofile()
     for source in sources():
         sys.setprofile(called)
