@@ -8,7 +8,7 @@ import os
 import platform
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -70,6 +70,15 @@ SHORT = Form(
     entries=100_000,
     growth=500_000,
     requests=50_000,
+)
+SMOKE = Form(
+    rounds=2,
+    seconds=0.003,
+    points=tuple((kind, 1_000) for kind in ("str", "int", "dict", "bytes")),
+    contended_keys=1_000,
+    entries=5_000,
+    growth=20_000,
+    requests=5_000,
 )
 
 Stores = dict[str, "type[Contender]"]
@@ -180,7 +189,7 @@ def measure_codec(form: Form, stores: Stores) -> Any:  # noqa: ARG001 - as every
 
 def measure_memory(form: Form, stores: Stores) -> Any:  # noqa: ARG001 - as every part
     """Hierarchical memory, arrays, references."""
-    result, lines = memory.run(100_000, form.rounds)
+    result, lines = memory.run(form.contended_keys, form.rounds)
     print(*lines, sep="\n")
     return result
 
@@ -222,11 +231,29 @@ def environment() -> dict[str, Any]:
     }
 
 
+def _counts(text: str) -> list[int]:
+    try:
+        counts = [int(float(part)) for part in text.split(",")]
+    except ValueError:
+        counts = [0]
+    if min(counts) < 1_000:
+        raise argparse.ArgumentTypeError(f"not numbers of keys, from 1,000 on: {text!r}")
+    return counts
+
+
 def main() -> int:
     """Measure, print, and write JSON and a chart if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (default: all)")
-    parser.add_argument("--short", action="store_true", help="less of everything, without memory: minutes")
+    less = parser.add_mutually_exclusive_group()
+    less.add_argument("--short", action="store_true", help="less of everything, without codec and memory: minutes")
+    less.add_argument("--smoke", action="store_true", help="hardly anything of everything: shows that all runs")
+    parser.add_argument(
+        "--keys",
+        type=_counts,
+        metavar="N[,N]",
+        help="so many keys: text of 32 in points, and in footprint, growth and listing the most of them",
+    )
     parser.add_argument("--only", metavar="NAMES", help="contenders, separated by commas; shoal is always one")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--part", action="append", choices=[part.name for part in memory.PARTS], help="of memory")
@@ -236,17 +263,23 @@ def main() -> int:
     unknown = set(options.parts) - set(PARTS)
     if unknown:
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    form = SHORT if options.short else FULL
+    form = SMOKE if options.smoke else SHORT if options.short else FULL
     if options.rounds:
-        form = Form(**{**asdict(form), "rounds": options.rounds})
+        form = replace(form, rounds=options.rounds)
+    if options.keys:
+        most = max(options.keys)
+        form = replace(form, points=tuple(("str", keys) for keys in options.keys), entries=most, growth=most)
     names = set((options.only or ",".join(ALL)).split(",")) | {"shoal"}
+    unknown = names - set(ALL)
+    if unknown:
+        parser.error(f"no such contender: {', '.join(sorted(unknown))}; there are {', '.join(ALL)}")
     stores = {name: store for name, store in ALL.items() if name in names}
     results: dict[str, Any] = {"environment": environment(), "seconds": {}}
     for name in options.parts or (IN_SHORT if options.short else PARTS):
         began = time.monotonic()
         print(f"## {name}\n")
         if name == "memory" and options.part:
-            results[name], lines = memory.run(100_000, form.rounds, options.part)
+            results[name], lines = memory.run(form.contended_keys, form.rounds, options.part)
             print(*lines, sep="\n")
         else:
             results[name] = PARTS[name](form, stores)
