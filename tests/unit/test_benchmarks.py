@@ -88,6 +88,15 @@ def test_belady_is_the_best_there_is(eviction: ModuleType) -> None:
         assert eviction.exact_sieve(trace, capacity) <= bound
 
 
+def test_the_stores_sieve_is_nearly_that_of_the_book(eviction: ModuleType, traces: ModuleType) -> None:
+    # A list for each shard and hand, where there could be one: no more than a hundredth of the requests may be lost by it.
+    trace = traces.zipf(5_000, 40_000, 3, 0.7)
+    for capacity in (600, 1_200):
+        book = eviction.exact_sieve(trace, capacity)
+        assert abs(eviction.sieve(trace, capacity) - book) < 400
+        assert book - eviction.lru(trace, capacity) > 1_500
+
+
 def test_our_lru_is_that_of_cachetools(eviction: ModuleType, traces: ModuleType) -> None:
     pytest.importorskip("cachetools", reason="compares with an optional package")
     trace = traces.scans(500, 5_000)
