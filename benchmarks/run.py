@@ -48,6 +48,8 @@ class Form:
     growth: int
     requests: int
     """To caches."""
+    patience: float = 0.0
+    """Seconds, for each table, that may go to rounds made again because others were busy."""
 
 
 FULL = Form(
@@ -84,8 +86,10 @@ SMOKE = Form(
 Stores = dict[str, "type[Contender]"]
 
 
-def _harness(prepare: harness.Prepare, stores: Any, options: dict[str, Any], rounds: int) -> dict[str, Any]:
-    figures, notes = harness.run(prepare, options, rounds, stores)
+def _harness(
+    prepare: harness.Prepare, stores: Any, options: dict[str, Any], rounds: int, patience: float
+) -> dict[str, Any]:
+    figures, notes = harness.run(prepare, options, rounds, stores, patience)
     return {"figures": [asdict(figure) for figure in figures], "notes": notes}
 
 
@@ -100,7 +104,7 @@ def measure_points(form: Form, stores: Stores) -> Any:
         options = {"keys": keys, "kind": kind, "seconds": form.seconds, "payload": 1_100 * keys}
         if kind != "bytes":
             options["payload"] = 100 * keys
-        part = {"kind": kind, "keys": keys, **_harness(points.prepare, able, options, form.rounds)}
+        part = {"kind": kind, "keys": keys, **_harness(points.prepare, able, options, form.rounds, form.patience)}
         print(f"{keys:,} keys, values of kind {kind} (in brackets: how many times the time of Shoal)\n")
         print(side_by_side(part["figures"]), *part["notes"], sep="\n", end="\n\n")
         found.append(part)
@@ -109,7 +113,9 @@ def measure_points(form: Form, stores: Stores) -> Any:
 
 def measure_contention(form: Form, stores: Stores) -> Any:
     """Two processes."""
-    figures, notes = contention.run(stores, form.contended_keys, form.rounds, max(0.05, form.seconds))
+    figures, notes = contention.run(
+        stores, form.contended_keys, form.rounds, max(0.05, form.seconds), patience=form.patience
+    )
     print(f"two processes, {form.contended_keys:,} keys or as many as a store can, zipfian (theta 0.99), text of 32\n")
     print(contended(figures), *notes, sep="\n", end="\n\n")
     return {"figures": [asdict(figure) for figure in figures], "notes": notes}
@@ -121,7 +127,7 @@ def measure_large(form: Form, stores: Stores) -> Any:
         name: store for name, store in stores.items() if {"bytes", "array"} & store.kinds
     }
     options = {"keys": 10, "payload": 64 << 20, "seconds": form.seconds}
-    part = _harness(large.prepare, able, options, form.rounds)
+    part = _harness(large.prepare, able, options, form.rounds, form.patience)
     print("large values: float32 arrays, or bytes where a store has no arrays; a dict only hands out references\n")
     print(side_by_side(part["figures"]), *part["notes"], sep="\n", end="\n\n")
     return part
@@ -131,10 +137,10 @@ def measure_footprint(form: Form, stores: Stores) -> Any:
     """Memory, import and attach."""
     able = {name: store for name, store in stores.items() if form.entries <= store.max_keys}
     options = {"keys": form.entries, "payload": 100 * form.entries}
-    space = _harness(footprint.prepare_memory, able, options, 1)
+    space = _harness(footprint.prepare_memory, able, options, 1, form.patience)
     print(f"bytes of memory per entry, {form.entries:,} entries of 12 + 32 bytes\n")
     print(in_rows(space["figures"], "bytes"), *space["notes"], sep="\n", end="\n\n")
-    attach = _harness(footprint.prepare_attach, stores, {"keys": 1_000}, max(1, form.rounds // 3))
+    attach = _harness(footprint.prepare_attach, stores, {"keys": 1_000}, max(1, form.rounds // 3), form.patience)
     print("a fresh process: import of what a store needs; attaching and the first get when all is imported\n")
     print(side_by_side(attach["figures"]), *attach["notes"], sep="\n", end="\n\n")
     return {"keys": form.entries, "memory": space, "attach": attach}
@@ -161,10 +167,10 @@ def measure_listing(form: Form, stores: Stores) -> Any:
     """Many keys at once."""
     able = {name: store for name, store in listing.STORES.items() if name in stores}
     options = {"keys": form.entries, "payload": 100 * form.entries}
-    names = _harness(listing.prepare_namespaces, able, options, form.rounds)
+    names = _harness(listing.prepare_namespaces, able, options, form.rounds, form.patience)
     print(f"1,000 keys in a namespace of a store of {form.entries:,}; where there are none, a prefix is one\n")
     print(side_by_side(names["figures"]), *names["notes"], sep="\n", end="\n\n")
-    expiry = _harness(listing.prepare_expiry, {"shoal": Shoal}, {**options, "keys": 20_000}, form.rounds)
+    expiry = _harness(listing.prepare_expiry, {"shoal": Shoal}, {**options, "keys": 20_000}, form.rounds, form.patience)
     print("while as many entries as these 20,000 expire\n")
     print(in_rows(expiry["figures"], "ns"), *expiry["notes"], sep="\n", end="\n\n")
     return {"namespaces": names, "expiry": expiry}
@@ -187,7 +193,7 @@ def measure_eviction(form: Form, stores: Stores) -> Any:  # noqa: ARG001 - as ev
 def measure_codec(form: Form, stores: Stores) -> Any:  # noqa: ARG001 - as every part
     """Values to bytes and back."""
     options = {"keys": 10, "payload": 1 << 20, "budget": int(1e7 * form.seconds)}
-    part = _harness(codecs_of_values.prepare, codecs_of_values.CODECS, options, form.rounds)
+    part = _harness(codecs_of_values.prepare, codecs_of_values.CODECS, options, form.rounds, form.patience)
     print("values to bytes and back, without a store but in the first row\n")
     print(side_by_side(part["figures"]), *part["notes"], sep="\n", end="\n\n")
     return part
@@ -262,6 +268,13 @@ def main() -> int:
     )
     parser.add_argument("--only", metavar="NAMES", help="contenders, separated by commas; shoal is always one")
     parser.add_argument("--rounds", type=int)
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="for rounds again that others disturbed, per table",
+    )
     parser.add_argument("--part", action="append", choices=[part.name for part in memory.PARTS], help="of memory")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="draw an SVG of points and contention")
@@ -270,6 +283,7 @@ def main() -> int:
     if unknown:
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     form = SMOKE if options.smoke else SHORT if options.short else FULL
+    form = replace(form, patience=options.patience)
     if options.rounds:
         form = replace(form, rounds=options.rounds)
     if options.keys:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 import random
 import statistics
 import time
@@ -16,8 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .contender import LeftOut, opened
-from .harness import cores_busy, started
+from .harness import started
 from .points import BULK, VALUES, key
+from .quiet import Rounds
 from .timers import percentile
 
 if TYPE_CHECKING:
@@ -320,6 +320,8 @@ def run(
     rounds: int,
     seconds: float = 0.15,
     modes: Sequence[str] = tuple(MODES),
+    *,
+    patience: float = 0.0,
 ) -> tuple[list[Contended], list[str]]:
     """Measure every contender that two processes can share; the figures, and notes about what was left out."""
     owners: dict[str, tuple[Connection, Any, int]] = {}
@@ -336,8 +338,8 @@ def run(
         else:
             owners[name] = (here, process, count)
     found: dict[tuple[str, str], list[Any]] = {}
-    since, _ = cores_busy(None)
-    for _ in range(rounds):
+    quiet = Rounds(rounds, patience)
+    for _ in quiet:
         for mode in modes:
             for name in list(owners):
                 if mode == "90 % reads" and not stores[name].many_writers:
@@ -354,14 +356,13 @@ def run(
                     _dismiss(*owners.pop(name)[:2])
                 else:
                     found.setdefault((name, mode), []).append(answers)
-    _, cores = cores_busy(since)
-    notes.append(f"cores busy while two processes ran: {cores:.2f} of {os.cpu_count()} (two of them are ours)")
+    notes.append(quiet.note())
     notes += _clock([owner[0] for owner in owners.values()][:1], seconds)
     wrong = {name: _check(owner[0], seconds) for name, owner in owners.items() if "one writes, one reads" in modes}
     for pipe, process, _ in owners.values():
         _dismiss(pipe, process)
     figures = [
-        _summary(name, mode, min(keys, stores[name].max_keys), answers, wrong.get(name, ""))
+        _summary(name, mode, min(keys, stores[name].max_keys), quiet.among(answers), wrong.get(name, ""))
         for (name, mode), answers in found.items()
     ]
     return figures, notes
