@@ -192,7 +192,7 @@ static shoal_status make_room(shoal_arena *a, writing *x, shoal_status why, int 
         uint64_t total = load_relaxed(&record->total), limit = load_relaxed(&record->max_keys);
         least = total > limit ? total - limit + 1 : 1;
     }
-    shoal_status status = evict(a, from, least, &gone, &x->w);
+    shoal_status status = evict(a, from, x->key.shard_index, least, &gone, &x->w);
     if (status == SHOAL_OK && gone == 0)
         return why;
     if (status == SHOAL_OK && !only && round > 2)
