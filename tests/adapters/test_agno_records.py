@@ -109,6 +109,13 @@ def test_a_row_put_where_one_was_removed_stays(table: Table) -> None:
     assert ids(table, user="ada") == ["a"]
 
 
+@pytest.mark.parametrize(("name", "owner"), [("i" * 66_000, "a"), ("i" * 40_000, "o" * 40_000)])
+def test_a_name_that_is_too_long_is_refused_and_leaves_nothing(table: Table, name: str, owner: str) -> None:
+    with pytest.raises(shoal.InvalidKey, match="65,535"):
+        table.put(name, {"user": owner})
+    assert table.rows() == table.rows(user=owner) == []
+
+
 def test_indexes_of_what_is_gone_go(table: Table, backend: Backend) -> None:
     table.put("stays", {"user": "ada"})
     for number in range(100):
