@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 import inspect
-import sys
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 pytest.importorskip("agno.db.base", reason="Agno 2 or 3 is not installed", exc_type=ImportError)
 
-sys.path.insert(0, str(Path(__file__).parent))
 
 from agno.db.base import BaseDb
 from agno.db.schemas.evals import EvalFilterType, EvalRunRecord, EvalType
 from agno.db.schemas.knowledge import KnowledgeRow
 from agno.db.schemas.memory import UserMemory
-from agno_dbs import RUNS_APART, database, run, session
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import shoal
+from agno_dbs import RUNS_APART, run, session
 
 METRICS_PER_USER = "user_id" in inspect.signature(BaseDb.get_metrics).parameters
 KNOWLEDGE_PER_USER = "user_id" in inspect.signature(BaseDb.get_knowledge_content).parameters
 EVALS_PER_USER = "user_id" in inspect.signature(BaseDb.get_eval_run).parameters
 TOPICS_PER_USER = "user_id" in inspect.signature(BaseDb.get_all_memory_topics).parameters
 HAS_CULTURE = hasattr(BaseDb, "upsert_cultural_knowledge")
-
-
-@pytest.fixture(params=["agno", "ours"])
-def db(request: pytest.FixtureRequest, store: shoal.Store) -> Iterator[Any]:
-    made = database(request.param, store)
-    yield made
-    if request.param == "ours":
-        made.close()
-
-
-@pytest.fixture
-def ours(store: shoal.Store) -> Iterator[Any]:
-    made = database("ours", store)
-    yield made
-    made.close()
 
 
 # ---------------------------------------------------------------------- memories

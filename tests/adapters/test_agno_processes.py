@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("agno.db.base", reason="Agno 2 or 3 is not installed", exc_type=ImportError)
 
-sys.path.insert(0, str(Path(__file__).parent))
 
 from agno.db.base import SessionType
 from agno.db.schemas.evals import EvalRunRecord, EvalType
 from agno.db.schemas.memory import UserMemory
-from agno_actors import PROCESSES, at_once, crew_of_processes
+from agno_actors import PROCESSES, at_once
 from agno_dbs import RUNS_APART, ids, run, run_ids, session
 
 from shoal.adapters.agno import InMemoryDb
@@ -25,12 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from processes import Crew
-
-
-@pytest.fixture
-def crew() -> Iterator[Crew]:
-    with crew_of_processes() as made:
-        yield made
 
 
 @pytest.fixture

@@ -311,12 +311,6 @@ def test_a_url_and_nothing_are_places() -> None:
 # ---------------------------------------------------------------------- contexts
 
 
-@pytest.fixture(params=["memory", "shm"])
-def store(request: pytest.FixtureRequest) -> Iterator[shoal.Store]:
-    with shoal.open(None if request.param == "shm" else "memory://") as store:
-        yield store
-
-
 def test_nothing_is_written_after_the_end(store: shoal.Store) -> None:
     """Nobody would remove it."""
     ctx = RunnerContext(store, "customer")

@@ -4,33 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 from contextlib import suppress
-from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "concurrency"))
-
-from processes import Crew, Gun  # type: ignore[import-not-found]
 
 from shoal.adapters.kairei import KeyNotFound, SharedMemoryPlugin, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from processes import Crew, Gun
+
     from conftest import Backend  # type: ignore[import-not-found]
-
-
-@pytest.fixture
-def crew() -> Iterator[Crew]:
-    made = Crew()
-    try:
-        yield made
-    finally:
-        made.finish()
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import memswarm_work as work
 import numpy as np
 import pytest
 
@@ -23,11 +23,6 @@ from shoal.adapters.memswarm import (
     SharedMemoryBase,
     ThreadSafeSharedMemory,
 )
-
-# For children that are spawned, too: multiprocessing hands the path on.
-sys.path.insert(0, str(Path(__file__).parent))
-
-import memswarm_work as work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,6 @@ pytest.importorskip("omagent_core", reason="OmAgent is not installed (pip instal
 
 from omagent_core.memories.stms.stm_base import STMBase
 
-from shoal.adapters import omagent
 from shoal.adapters.omagent import SharedMemSTM, WorkflowInstanceProxy
 
 if TYPE_CHECKING:
@@ -29,14 +28,6 @@ def stm(backend: Backend) -> Iterator[SharedMemSTM]:
     made = SharedMemSTM(url=backend.open())
     yield made
     made.close()
-
-
-@pytest.fixture
-def own_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[shoal.Store]:
-    """The store of all STMs without a URL, for this test alone."""
-    with shoal.open(None, size="64MiB") as store:
-        monkeypatch.setattr(omagent, "_program", store)
-        yield store
 
 
 @pytest.fixture

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import multiprocessing
-import sys
-from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("omagent_core", reason="OmAgent is not installed (pip install omagent-core, for Python 3.11)")
-sys.path.insert(0, str(Path(__file__).parents[1] / "concurrency"))
 
 from omagent_core.memories.stms.stm_sharedMem import SharedMemSTM as Theirs
 from omagent_core.utils.container import Container
 from omagent_core.utils.registry import registry
-from processes import Crew  # type: ignore[import-not-found]
 from pydantic import BaseModel
 
-import shoal
-from shoal.adapters import omagent
 from shoal.adapters.omagent import SharedMemSTM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from processes import Crew
+
+    import shoal
 
 KEYS = 50
 PROGRAM = """
@@ -36,28 +35,11 @@ stm("wf")["theirs"] = 1
 """
 
 
-@pytest.fixture(autouse=True)
-def crew() -> Iterator[Crew]:
-    made = Crew()
-    try:
-        yield made
-    finally:
-        made.finish()
-
-
 @pytest.fixture
 def stm(crew: Crew) -> Iterator[SharedMemSTM]:
     made = SharedMemSTM(url=f"shm://{crew.name()}?size=64MiB")
     yield made
     made.close()
-
-
-@pytest.fixture
-def own_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[shoal.Store]:
-    """The store of all STMs without a URL, for this test alone."""
-    with shoal.open(None, size="64MiB") as store:
-        monkeypatch.setattr(omagent, "_program", store)
-        yield store
 
 
 # ---------------------------------------------------------------------- the container
