@@ -158,11 +158,17 @@ def test_the_cost_of_one_does_not_grow_with_all(db: InMemoryDb) -> None:
     for size in (10, 400):
         for number in range(size):
             db.upsert_session(session(f"s{number}", f"u{number // 5}", f"a{number // 5}"))
+            db.upsert_user_memory(UserMemory(memory="m", memory_id=f"m{number}", user_id=f"u{number // 5}"))
+            db.upsert_learning(f"l{number}", "profile", {"n": number}, user_id=f"u{number // 5}")
         costs.append((
             cost(db, lambda: db.upsert_session(session("s1", "u0", "a0"))),
             cost(db, lambda: db.rename_session("s1", SessionType.AGENT, "x")),
             cost(db, lambda: db.get_sessions(SessionType.AGENT, user_id="u1")),
             cost(db, lambda: db.get_sessions(SessionType.AGENT, component_id="a1")),
+            cost(db, lambda: db.upsert_user_memory(UserMemory(memory="m", memory_id="m1", user_id="u0"))),
+            cost(db, lambda: db.get_user_memories(user_id="u1")),
+            cost(db, lambda: db.upsert_learning("l1", "profile", {"n": 0}, user_id="u0")),
+            cost(db, lambda: db.get_learnings(user_id="u1")),
         ))  # fmt: skip
     assert costs[0] == costs[1]
     assert all(0 < one < 30 for one in costs[0])

@@ -97,6 +97,19 @@ def test_threads_that_do_all_at_once(plugin: SharedMemoryPlugin) -> None:
     assert min(done) > 0
 
 
+def test_what_expires_while_all_is_done_at_once_is_gone(backend: Backend) -> None:
+    async def fill(plugin: SharedMemoryPlugin) -> None:
+        await asyncio.gather(*(plugin.set(f"expiring_{number}", number) for number in range(50)))
+
+    with SharedMemoryPlugin(ttl_ms=50, namespace="expiring", url=backend.open()) as plugin:
+        asyncio.run(fill(plugin))
+        assert mix(plugin, 0) > 0
+        for key in plugin.store.list_keys("*"):
+            backend.outlive(plugin.store, key)
+        assert asyncio.run(plugin.list_keys("*")) == []
+        asyncio.run(fill(plugin))
+
+
 def mix_in_process(line: Any, gun: Gun, plugin: SharedMemoryPlugin, worker: int) -> int:
     gun.wait()
     return mix(plugin, worker)
