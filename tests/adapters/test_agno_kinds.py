@@ -181,13 +181,14 @@ def eval_run(name: str, kind: EvalType = EvalType.ACCURACY, **fields: Any) -> Ev
     return EvalRunRecord(run_id=name, eval_type=kind, eval_data={"score": [1]}, **fields)
 
 
-def test_evals(db: Any) -> None:
+def test_evals(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1_700_000_000.5)
     one = eval_run("e1", agent_id="a")
     assert db.create_eval_run(one) is one
     read = db.get_eval_run("e1")
     assert (read.eval_type, read.eval_data, read.agent_id) == (EvalType.ACCURACY, {"score": [1]}, "a")
     plain = db.get_eval_run("e1", deserialize=False)
-    assert plain["created_at"] == plain["updated_at"] > 1_600_000_000
+    assert plain["created_at"] == plain["updated_at"] == 1_700_000_000
     assert db.rename_eval_run("e1", "name").name == "name"
     assert db.rename_eval_run("e1", "other", deserialize=False)["name"] == "other"
     assert db.rename_eval_run("unknown", "x") is None
