@@ -99,7 +99,8 @@ def test_threads_that_do_all_at_once(plugin: SharedMemoryPlugin) -> None:
 
 def test_what_expires_while_all_is_done_at_once_is_gone(backend: Backend) -> None:
     async def fill(plugin: SharedMemoryPlugin) -> None:
-        await asyncio.gather(*(plugin.set(f"expiring_{number}", number) for number in range(50)))
+        keys = [f"expiring_{number}" for number in range(50)]
+        await asyncio.gather(*(plugin.set(key, {"value": key}) for key in keys))
 
     with SharedMemoryPlugin(ttl_ms=50, namespace="expiring", url=backend.open()) as plugin:
         asyncio.run(fill(plugin))
