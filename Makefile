@@ -53,7 +53,7 @@ test-all: $(VENV)/extra-dev ## test-wheel on each Python of VERSIONS that is her
 
 # ---- what a developer wants
 
-.PHONY: lint format typecheck sanitize coverage analyze memcheck stress soak linearizability model bench bench-all instructions adapter-table dist clean
+.PHONY: lint format typecheck sanitize coverage analyze memcheck stress soak linearizability model bench bench-all instructions micro adapter-table dist clean
 lint: $(VENV)/extra-dev ## ruff: rules and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -102,6 +102,9 @@ bench-all: $(VENV)/built $(VENV)/extra-bench-all ## all of it, with all contende
 
 instructions: $(VENV)/built ## count the hot paths' instructions (valgrind), fail if one got more expensive
 	@$(BIN)/python benchmarks/instructions.py $(ARGS)
+
+micro: $(VENV)/built $(VENV)/extra-bench ## the same paths by the clock, with pytest-benchmark (seconds)
+	@$(BIN)/python benchmarks/micro.py $(ARGS)
 
 adapter-table: $(VENV)/built $(VENV)/extra-test ## run the drop-ins' tests and write docs/adapters/README.md (ARGS="system=PYTHON")
 	@$(BIN)/python tools/adapter_table.py $(ARGS)

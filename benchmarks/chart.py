@@ -43,7 +43,7 @@ def readable(value: float, unit: str) -> str:
     """A value as a person says it: 240 ns, 1.3 us, 12 M/s."""
     if unit == "ns":
         for name, size in (("s", 1e9), ("ms", 1e6), ("\N{MICRO SIGN}s", 1e3)):
-            if value >= size:
+            if value >= 0.9995 * size:  # what is rounded to it, too
                 return f"{value / size:.3g} {name}"
         return f"{value:.3g} ns"
     for name, size in (("M", 1e6), ("k", 1e3)):

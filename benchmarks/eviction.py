@@ -7,8 +7,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from traces import traces
+
 import shoal
-from shoal.bench.contention import zipf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,8 +20,10 @@ class Ratio:
     """Hits of all requests, by policy."""
 
     trace: str
-    capacity: int
     requests: int
+    keys: int
+    """That it asks for."""
+    capacity: int
     hits: dict[str, float]
 
 
@@ -121,8 +124,8 @@ def cachetools_lru(trace: Sequence[int], capacity: int) -> int:
 
 
 def sieve(trace: Sequence[int], capacity: int) -> int:
-    """Count the hits of a namespace of a store."""
-    with shoal.open(size=(64 << 20) + 400 * capacity) as store:
+    """Count the hits of a namespace of a store of the usual size."""
+    with shoal.open() as store:
         cache = store.namespace("cache", max_keys=capacity, eviction="sieve")
         get, put = cache.get, cache.set
         hits = 0
@@ -143,34 +146,19 @@ POLICIES: dict[str, Callable[[Sequence[int], int], int]] = {
 }
 
 
-def scans(keys: int, requests: int) -> list[int]:
-    """A zipfian trace, a fifth of which goes once through keys that nobody asks for again."""
-    trace = zipf(keys, requests, 3)
-    fresh = iter(range(keys, keys + requests))
-    block = max(1, requests // 50)
-    for start in range(0, requests - block, 5 * block):
-        trace[start : start + block] = [next(fresh) for _ in range(block)]
-    return trace
-
-
-def traces(keys: int, requests: int) -> dict[str, list[int]]:
-    """Requests, by name of the trace."""
-    found = {f"zipf {theta}": zipf(keys, requests, 3, theta) for theta in (0.7, 0.99, 1.2)}
-    return found | {"zipf 0.99 with scans": scans(keys, requests)}
-
-
-def run(keys: int, requests: int, fractions: Sequence[float] = (0.01, 0.1)) -> tuple[list[Ratio], list[str]]:
+def run(requests: int, fractions: Sequence[float] = (0.01, 0.05, 0.2)) -> tuple[list[Ratio], list[str]]:
     """Play all traces to all policies, with room for a part of the keys; the ratios, and notes."""
     ratios = []
     missing = set()
-    for name, trace in traces(keys, requests).items():
+    for name, trace in traces(requests).items():
+        keys = len(set(trace))
         for fraction in fractions:
             capacity = max(1, int(keys * fraction))
             hits = {}
             for policy, count in POLICIES.items():
                 try:
-                    hits[policy] = count(trace, capacity) / requests
+                    hits[policy] = count(trace, capacity) / len(trace)
                 except ImportError as error:
                     missing.add(f"{policy} left out: {error}")
-            ratios.append(Ratio(name, capacity, requests, hits))
+            ratios.append(Ratio(name, len(trace), keys, capacity, hits))
     return ratios, sorted(missing)

@@ -33,7 +33,7 @@ def prepare_memory(store: Contender, options: dict[str, Any]) -> dict[str, Calla
 def prepare_attach(store: Contender, options: dict[str, Any]) -> dict[str, Callable[[], float]]:
     """Time, in nanoseconds, that a fresh process takes."""
     store.load([(key(i), VALUES["str"]) for i in range(options["keys"])])
-    works = {"import": lambda: _import(store.modules)}
+    works = {"import": lambda: _import(store.modules)} if store.modules else {}
     if store.shared:
         works["attach, first get"] = lambda: statistics.median(_attach(store) for _ in range(3))
     return works

@@ -22,6 +22,9 @@ FEW, MANY = 200, 1_200
 
 MOST = 2 * (FEW + MANY)
 STORED = 1_000
+BULK = 10
+"""Keys in one call, where there are many."""
+LARGE = bytes(64 << 10)
 
 CALIBRATION = "(dict.get)"
 """Not ours: it tells whether the interpreter is the one that the stored figures are from."""
@@ -36,12 +39,14 @@ class Path:
 
     name: str
     call: Callable[..., Any]
-    keys: list[str]
+    keys: list[Any]
     value: tuple[Any, ...] = ()
+    rarer: int = 1
+    """A tenth as often, say, where one takes long."""
 
     def run(self, times: int) -> None:
         """Call it for the next so many keys."""
-        call = self.call
+        call, times = self.call, times // self.rarer
         keys = self.keys[:times]
         del self.keys[:times]
         if self.value:
@@ -71,6 +76,11 @@ def paths(store: Store) -> list[Path]:
         store.set(f"count:{i:07d}", 0)
         memory.set(f"user.name-{i:07d}", TEXT)
     store.set("array", np.arange(1_000.0))
+    store.set("large", LARGE)
+    small = store.namespace("small")
+    many = [f"text:{i:07d}" for i in range(BULK)]
+    entries = dict.fromkeys(many, TEXT)
+    small.set_many(entries)
     fields = [f"user.name-{i % STORED:07d}" for i in range(MOST)]
     known = dict.fromkeys(names("text", STORED), 0)
     return [
@@ -90,6 +100,11 @@ def paths(store: Store) -> list[Path]:
         Path("memory.get", memory.get, list(fields)),
         Path("memory.set", memory.set, list(fields), (TEXT,)),
         Path("view", store.view, ["array"] * MOST),
+        Path("get bytes of 64 KB", store.get, ["large"] * MOST, rarer=20),
+        Path("set bytes of 64 KB", store.set, ["large"] * MOST, (LARGE,), rarer=20),
+        Path("get_many of 10", store.get_many, [many] * MOST, rarer=4),
+        Path("set_many of 10", store.set_many, [entries] * MOST, rarer=4),
+        Path("list_keys of 10", type(small).list_keys, [small] * MOST, rarer=4),
     ]
 
 
@@ -110,7 +125,7 @@ def main() -> None:
             mark()
             path.run(MANY)
             mark()
-        print(json.dumps([path.name for path in todo]))
+        print(json.dumps({path.name: (MANY - FEW) // path.rarer for path in todo}))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from hot_paths import CALIBRATION, FEW, MANY
+from hot_paths import CALIBRATION
 
 HERE = Path(__file__).resolve().parent
 STORED = HERE / "instructions.json"
@@ -116,8 +116,8 @@ def count(source: Path) -> dict[str, float]:
         paths = json.loads(done.stdout.splitlines()[-1])
         # Part 1 ends at the first mark; then come, for each path, few, many, and what prepares the next path.
         return {
-            path: (_total(Path(f"{output}.{3 * i + 3}")) - _total(Path(f"{output}.{3 * i + 2}"))) / (MANY - FEW)
-            for i, path in enumerate(paths)
+            path: (_total(Path(f"{output}.{3 * i + 3}")) - _total(Path(f"{output}.{3 * i + 2}"))) / more
+            for i, (path, more) in enumerate(paths.items())
         }
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import mmap
+import os
+import statistics
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from contenders import Shoal
 
+import shoal
 from shoal.bench.contender import Contender
-from shoal.bench.timers import fitting, single
+from shoal.bench.timers import along, fitting, single
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,8 +58,33 @@ class CopyTo(Contender):
         self.arrays.clear()
 
 
+def _to_fresh_file(array: np.ndarray) -> float:
+    """Nanoseconds of a copy into a new file in shared memory, of which the kernel provides page by page."""
+    file = os.memfd_create("fresh")
+    try:
+        os.ftruncate(file, array.nbytes)
+        with mmap.mmap(file, array.nbytes) as pages:
+            target = np.frombuffer(pages, array.dtype)
+            began = time.perf_counter_ns()
+            np.copyto(target, array)
+            took = time.perf_counter_ns() - began
+            del target
+    finally:
+        os.close(file)
+    return took
+
+
+def _to_fresh_store(array: np.ndarray) -> float:
+    """Nanoseconds of a set in a new store."""
+    with shoal.open(size=64 << 20) as store:
+        store.set("small", 1)
+        began = time.perf_counter_ns()
+        store.set("value", array)
+        return time.perf_counter_ns() - began
+
+
 def prepare(store: Contender, options: dict[str, Any]) -> dict[str, Callable[[], float]]:
-    """Each size: float32 arrays where the store takes them, else bytes."""
+    """Each size: float32 arrays where the store takes them, else bytes; views where it has any."""
     works = {}
     for name, size in SIZES.items():
         if size > store.max_value:
@@ -68,4 +99,10 @@ def prepare(store: Contender, options: dict[str, Any]) -> dict[str, Callable[[],
         for what, call, arguments in (("get", store.get, (key,)), ("set", store.set, (key, value))):
             times = fitting(lambda c=call, a=arguments: c(*a), options["seconds"], 200, least=3)
             works[f"{what} {name}"] = single(call, *arguments, times=times)
+        if store.view:
+            works[f"view {name}"] = along(store.view, [key] * 2_000)
+    fresh = _to_fresh_store if type(store) is Shoal else _to_fresh_file if type(store) is CopyTo else None
+    if fresh:
+        largest = aligned(np.random.default_rng(1).random((8 << 20) // 4, np.float32))
+        works["set 8 MB, untouched pages"] = lambda: statistics.median(fresh(largest) for _ in range(5))
     return works

@@ -263,6 +263,7 @@ shoal_status shoal_open(const char *name, const shoal_options *o, shoal_arena **
     shoal_arena *a = calloc(1, sizeof *a);
     if (!a)
         return SHOAL_NO_MEMORY;
+    clock_start(&a->clock);
     snprintf(a->name, sizeof a->name, "%s", name);
     a->read_only = o->flag == 'r';
     a->fd = a->fork_fd = -1;
@@ -559,5 +560,5 @@ const char *shoal_detail(const shoal_arena *a)
     const char *detail = pointer_relaxed(&a->detail);
     return detail ? detail : "";
 }
-int64_t shoal_clock_wall_us(void) { return os_wall_us(); }
+int64_t shoal_clock_wall_us(void) { return os_wall_ns() / 1000; }
 int64_t shoal_clock_mono_ns(void) { return os_mono_ns(); }

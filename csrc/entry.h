@@ -64,6 +64,8 @@ static inline uint32_t align_flags(uint8_t align)
     return align == SHOAL_ALIGN_BODY ? BLOCK_ALIGNED | BLOCK_BODY : align ? BLOCK_ALIGNED : 0;
 }
 
+#define ENTRY_HEAD_MAX (sizeof(block) + 16 + sizeof(field_links) + 63) /* of what is allocated, that is neither key nor value */
+
 /* Bytes to allocate; the same from the header alone, so freeing needs no other record. */
 static inline uint64_t entry_bytes(uint32_t flags, uint64_t key_size, uint64_t value_size)
 {

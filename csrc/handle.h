@@ -8,14 +8,9 @@
 #include <pthread.h>
 #include <sys/types.h>
 
-#include "atomics.h"
+#include "clock.h"
 #include "hash.h"
 #include "layout.h"
-
-#define likely(x) __builtin_expect(!!(x), 1)
-#define unlikely(x) __builtin_expect(!!(x), 0)
-#define HOT static inline __attribute__((always_inline)) /* into each of its few callers */
-#define COLD __attribute__((noinline, cold))
 
 /* Which of its own pin records this process may take. The records themselves tell everybody else. */
 typedef struct pin_pool {
@@ -48,6 +43,7 @@ struct shoal_arena {
 
     pin_pool pins;
 
+    wall_clock clock;
     uint64_t commits;        /* how often this process has committed memory */
     uint64_t known_seen;     /* bytes, at most up to the frontier: saves reading a line that writers share */
     const char *detail;

@@ -68,7 +68,9 @@ int64_t os_mono_ns(void);
  * virtual machine. So it is believed only this far from a deadline. */
 int64_t os_mono_coarse_ns(void);
 #define OS_COARSE_NS ((int64_t)1000 * 1000 * 1000)
-int64_t os_wall_us(void);
+int64_t os_wall_ns(void);
+/* Is the processor's counter what the system's clocks are made of, so the same on all processors and of one rate? */
+bool os_counter_is_clock(void);
 
 int os_random(void *to, size_t n);
 uint64_t os_start_time(uint64_t pid); /* of a process; 0 = there is none */

@@ -98,6 +98,16 @@ int os_random(void *to, size_t n)
     return 0;
 }
 
+bool os_counter_is_clock(void)
+{
+    char name[8] = "";
+    int fd = open("/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY | O_CLOEXEC);
+    bool is = fd >= 0 && read(fd, name, sizeof name - 1) > 0 && strcmp(name, "tsc\n") == 0;
+    if (fd >= 0)
+        close(fd);
+    return is;
+}
+
 uint64_t os_start_time(uint64_t pid)
 {
     char path[48], text[512];

@@ -2,8 +2,7 @@
 
 #include "os.h"
 
-#define CHUNK_MIN 16u   /* pages to commit at the frontier at least ... */
-#define CHUNK_MAX 64u   /* ... and at most, unless one run is longer */
+#define CHUNK 16u         /* pages to commit at the frontier at least; more make the insert slow that needs them (0.1 ms for 64) */
 #define SPARE_MIN 4096u /* free committed pages that are kept for reuse however little is in use */
 #define BIN_LOOK 64     /* runs of unequal length to look at within one bin, unless nothing else is left */
 
@@ -177,8 +176,7 @@ static bool is_free_throughout(const shoal_arena *a, uint64_t page, uint64_t cou
  * together (the caller merges). */
 static shoal_status extend(shoal_arena *a, uint64_t count)
 {
-    uint64_t frontier = frontier_of(a);
-    uint64_t chunk = frontier / 8 < CHUNK_MIN ? CHUNK_MIN : frontier / 8 > CHUNK_MAX ? CHUNK_MAX : frontier / 8;
+    uint64_t frontier = frontier_of(a), chunk = CHUNK;
     shoal_status status = check_frontier(a);
     if (status != SHOAL_OK)
         return status;

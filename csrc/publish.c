@@ -18,12 +18,18 @@ uint64_t expiry(shoal_arena *a, const writing *x)
     return (uint64_t)ttl > INT64_MAX - now ? 0 : now + (uint64_t)ttl;
 }
 
+/* Not before what it replaces, although the clocks of two processes differ a little. */
+static uint64_t modified_now(shoal_arena *a, const writing *x)
+{
+    uint64_t now = clock_wall_us(&a->clock), before = x->found ? x->at.e.modified : 0;
+    return unlikely(before > now && before - now < CLOCK_SLACK_US) ? before : now;
+}
+
 /* A new key's place among the namespace's keys. One with a limit is counted exactly: its count lock is held from
  * here until settle(), so that a refusal later can take the place back without waiting for anything. */
 static shoal_status reserve(shoal_arena *a, writing *x)
 {
     namespace_record *record = &a->records[x->ns->id];
-    namespace_head *nh = head_of(a, x->ns->id, x->key.shard_index);
     x->limited = load_relaxed(&record->max_keys) != 0;
     if (unlikely(x->limited)) {
         shoal_status status = count_lock(a, x->ns->id, &x->w);
@@ -36,17 +42,16 @@ static shoal_status reserve(shoal_arena *a, writing *x)
         }
         store_relaxed(&record->total, total + 1);
     }
-    store_relaxed(&nh->count, nh->count + 1);
+    store_relaxed(&x->nh->count, x->nh->count + 1);
     return SHOAL_OK;
 }
 
 static void settle(shoal_arena *a, writing *x, bool made)
 {
-    namespace_record *record = &a->records[x->ns->id];
-    namespace_head *nh = head_of(a, x->ns->id, x->key.shard_index);
     if (!made)
-        store_relaxed(&nh->count, nh->count - 1);
-    if (x->limited) {
+        store_relaxed(&x->nh->count, x->nh->count - 1);
+    if (unlikely(x->limited)) {
+        namespace_record *record = &a->records[x->ns->id];
         if (!made)
             store_relaxed(&record->total, load_relaxed(&record->total) - 1);
         lock_drop(&record->count_lock);
@@ -88,13 +93,13 @@ static bool fits_in_place(const writing *x, uint64_t expires)
 static void overwrite(shoal_arena *a, writing *x, uint64_t expires)
 {
     shard *sh = &a->shards[x->key.shard_index];
-    namespace_head *nh = head_of(a, x->ns->id, x->key.shard_index);
+    namespace_head *nh = x->nh;
     place *p = &x->at;
     entry e = p->e;
     uint64_t at = entry_value_at(&e, p->ref);
     e.value_size = (uint32_t)value_size(x);
     e.version = x->version = (sh->version + 1) & VERSION_MASK;
-    e.modified = (uint64_t)os_wall_us();
+    e.modified = modified_now(a, x);
     store_relaxed(&sh->version, e.version);
     undo_keep(sh, p->ref, p->b, at + p->e.value_size);
     x->late = !table_begin_living(p);
@@ -124,7 +129,7 @@ shoal_status publish(shoal_arena *a, writing *x)
 {
     uint32_t s = x->key.shard_index, flags;
     shard *sh = &a->shards[s];
-    namespace_head *nh = head_of(a, x->ns->id, s);
+    namespace_head *nh = x->nh;
     uint64_t ref, expires = expiry(a, x);
     if (fits_in_place(x, expires)) {
         overwrite(a, x, expires);
@@ -137,7 +142,7 @@ shoal_status publish(shoal_arena *a, writing *x)
     if (status != SHOAL_OK)
         goto refused;
     block *b = (block *)(a->base + (ref << REF_SHIFT));
-    uint64_t now = (uint64_t)os_wall_us(), bytes = entry_bytes(flags, x->key.key_size, value_size(x));
+    uint64_t now = modified_now(a, x), bytes = entry_bytes(flags, x->key.key_size, value_size(x));
     entry e = {.flags = flags, .ns = x->ns->id, .key_size = x->key.key_size, .value_size = (uint32_t)value_size(x),
                .version = (sh->version + 1) & VERSION_MASK, .modified = now};
     if (x->keep) {
@@ -182,7 +187,7 @@ shoal_status publish(shoal_arena *a, writing *x)
         store_relaxed(&nh->bytes, nh->bytes + e.value_size - x->at.e.value_size);
     } else {
         list_push(a, nh, ref, b);
-        status = table_insert(a, s, word, &x->w);
+        status = table_insert(a, s, x->ns->tree ? NULL : x->at.head, word, &x->w);
         if (status != SHOAL_OK) {
             entry linked = entry_load(b);
             list_remove(a, nh, ref, &linked);

@@ -20,6 +20,7 @@ typedef struct writing {
     uint64_t version;
     waiting w;
 
+    namespace_head *nh;
     place at;
     bool found;
     path names;        /* of a tree: the whole path; key has its last name, */
@@ -43,8 +44,10 @@ static inline uint64_t value_size(const writing *x) { return x->args.head_size +
 
 static inline uint32_t flags_of(const writing *x)
 {
-    return align_flags(x->args.align) | (x->ns->tree ? BLOCK_FIELD : 0) |
-           (x->args.object ? BLOCK_OBJECT | BLOCK_EXPIRES | BLOCK_CREATED : 0) | (x->made ? BLOCK_MADE : 0);
+    uint32_t flags = align_flags(x->args.align);
+    if (unlikely(x->ns->tree))
+        flags |= BLOCK_FIELD | (x->args.object ? BLOCK_OBJECT | BLOCK_EXPIRES | BLOCK_CREATED : 0) | (x->made ? BLOCK_MADE : 0);
+    return flags;
 }
 
 static inline void fill_value(uint8_t *to, const shoal_put_args *args)

@@ -270,7 +270,7 @@ static shoal_status copy_entry(repair *r, uint32_t shard_index, uint64_t ref, co
     uint8_t *new = into->base + (at << REF_SHIFT);
     memcpy(new, old, entry_key_at(e->flags) + e->key_size);
     memcpy(new + entry_value_at(e, at), old + entry_value_at(e, ref), e->value_size);
-    status = table_insert(into, shard_index, slot_make(hash >> 8, at, block_is_large(bytes)), &w);
+    status = table_insert(into, shard_index, NULL, slot_make(hash >> 8, at, block_is_large(bytes)), &w);
     if (status != SHOAL_OK)
         return status;
     sh->entries++;

@@ -111,30 +111,56 @@ static shoal_status evict_here(shoal_arena *a, uint32_t shard_index, const shoal
     return SHOAL_OK;
 }
 
-shoal_status evict(shoal_arena *a, const shoal_namespace *ns, uint64_t count, uint64_t *evicted, waiting *w)
+/* Where a namespace has fewer entries per shard, SIEVE takes them from all shards by turns: a short list alone remembers too little. */
+#define OWN_LIST_MIN 8
+
+/* Has this shard at least as many entries of a namespace with a limit as shards have on average, and are those enough for SIEVE? */
+static bool has_its_share(shoal_arena *a, uint32_t ns, uint32_t shard_index)
+{
+    uint64_t average = load_relaxed(&a->records[ns].total) / a->nshards;
+    return average >= OWN_LIST_MIN && load_relaxed(&head_of(a, ns, shard_index)->count) >= average;
+}
+
+/* One try in one shard; as evict_here(). */
+static shoal_status evict_in(shoal_arena *a, uint32_t shard_index, const shoal_namespace *ns, bool forgive, bool *done, bool *past,
+                             waiting *w)
+{
+    *done = false;
+    *past = true;
+    if (load_relaxed(&head_of(a, ns->id, shard_index)->count) == 0)
+        return SHOAL_OK;
+    shoal_status status = shard_lock(a, shard_index, w);
+    if (status != SHOAL_OK)
+        return status;
+    status = load_relaxed(&a->records[ns->id].uid) == ns->uid ? evict_here(a, shard_index, ns, forgive, done, past, w) : SHOAL_STALE;
+    shard_unlock(a, shard_index);
+    return status;
+}
+
+shoal_status evict(shoal_arena *a, const shoal_namespace *ns, uint32_t home, uint64_t count, uint64_t *evicted, waiting *w)
 {
     namespace_record *record = &a->records[ns->id];
+    bool done, past;
+    /* Where an entry comes, one goes: so the hand of each list stays as far from its newest entries as SIEVE keeps it, and
+     * those have the time to be visited that they would have in one list of all. */
+    for (uint32_t misses = 0; count > 0 && misses < 3 && has_its_share(a, ns->id, home);) {
+        shoal_status status = evict_in(a, home, ns, misses < 2, &done, &past, w);
+        if (status != SHOAL_OK)
+            return status;
+        misses = done ? 0 : misses + 1;
+        count -= done;
+        *evicted += done;
+    }
     /* One round may only clear visited bits, the next then evicts; a third forgives nothing, because readers may visit
      * faster than the hand moves. */
     for (uint32_t misses = 0; count > 0 && misses < 3 * a->nshards;) {
         uint32_t s = (uint32_t)load_relaxed(&record->hand) % a->nshards;
-        bool done = false, past = true;
-        if (load_relaxed(&head_of(a, ns->id, s)->count) != 0) {
-            shoal_status status = shard_lock(a, s, w);
-            if (status != SHOAL_OK)
-                return status;
-            status = load_relaxed(&record->uid) == ns->uid ? evict_here(a, s, ns, misses < 2 * a->nshards, &done, &past, w) : SHOAL_STALE;
-            shard_unlock(a, s);
-            if (status != SHOAL_OK)
-                return status;
-        }
-        if (done) {
-            count--;
-            ++*evicted;
-            misses = 0;
-        } else {
-            misses++;
-        }
+        shoal_status status = evict_in(a, s, ns, misses < 2 * a->nshards, &done, &past, w);
+        if (status != SHOAL_OK)
+            return status;
+        misses = done ? 0 : misses + 1;
+        count -= done;
+        *evicted += done;
         /* Only then: from its oldest on, this shard has just lost its visited bits, and its turn comes after all others. */
         if (past)
             store_relaxed(&record->hand, s + 1);

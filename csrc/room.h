@@ -3,7 +3,8 @@
  *   sweep   a cursor over a namespace's entries of one shard, run a few steps by each writer while
  *           something is due, and to the end when room or an exact count is asked for
  *   hand    SIEVE's (Zhang et al., NSDI 2024): from old to new, forgives entries that were visited
- *           since it last passed, evicts the first that was not. It goes on shard by shard.
+ *           since it last passed, evicts the first that was not. In the shard that an entry comes to,
+ *           if it has its share of all; else it goes on shard by shard.
  */
 #ifndef SHOAL_ROOM_H
 #define SHOAL_ROOM_H
@@ -17,7 +18,7 @@ static inline bool sweep_due(const namespace_head *nh, int64_t now) { return loa
 /* Remove all that has expired, in all shards and namespaces (or in `only`), and give free runs back to the arena.
  * No lock held. *removed is added to. */
 shoal_status sweep_all(shoal_arena *a, const uint32_t *only, uint64_t *removed, waiting *w);
-/* Evict up to `count` entries of the namespace. No lock held. */
-shoal_status evict(shoal_arena *a, const shoal_namespace *ns, uint64_t count, uint64_t *evicted, waiting *w);
+/* Evict up to `count` entries of the namespace, first from the shard `home`, if it has its share of them. No lock held. */
+shoal_status evict(shoal_arena *a, const shoal_namespace *ns, uint32_t home, uint64_t count, uint64_t *evicted, waiting *w);
 
 #endif

@@ -153,26 +153,39 @@ shoal_status table_ready(shoal_arena *a, uint32_t shard_index, waiting *w)
     return status;
 }
 
-shoal_status table_insert(shoal_arena *a, uint32_t shard_index, uint64_t slot_word, waiting *w)
+/* BUCKET_SLOTS: there is none. */
+static uint32_t empty_slot(const bucket *in)
+{
+    for (uint32_t hits = slots_where(in, LOWER, ~0u, 0); hits; hits &= hits - 1)
+        if (likely(load_relaxed(&in->slots[__builtin_ctz(hits)]) == 0)) /* (not if a block lies at a multiple of 64 GiB) */
+            return (uint32_t)__builtin_ctz(hits);
+    return BUCKET_SLOTS;
+}
+
+shoal_status table_insert(shoal_arena *a, uint32_t shard_index, bucket *head, uint64_t slot_word, waiting *w)
 {
     shard *sh = &a->shards[shard_index];
-    shoal_status status = table_ready(a, shard_index, w);
-    if (status != SHOAL_OK)
-        return status;
-    uint64_t n = load_relaxed(&sh->nbuckets);
-    bucket *head = bucket_at(a, sh, bucket_index(slot_word >> TAG_SHIFT, n)), *in;
+    bucket *in;
     bool bad = false;
     int hops = 0;
-    if (!head)
-        return corrupt(a, "table: directory leaves the arena");
-    for (in = head; in && hops++ <= CHAIN_MAX; in = bucket_next(a, in, &bad))
-        for (uint32_t i = 0; i < BUCKET_SLOTS; i++)
-            if (load_relaxed(&in->slots[i]) == 0) {
-                table_begin(head);
-                store_release(&in->slots[i], slot_word);
-                table_end(head);
-                return SHOAL_OK;
-            }
+    shoal_status status;
+    if (unlikely(!head)) {
+        status = table_ready(a, shard_index, w);
+        if (status != SHOAL_OK)
+            return status;
+        head = bucket_at(a, sh, bucket_index(slot_word >> TAG_SHIFT, load_relaxed(&sh->nbuckets)));
+        if (!head)
+            return corrupt(a, "table: directory leaves the arena");
+    }
+    for (in = head; in && hops++ <= CHAIN_MAX; in = bucket_next(a, in, &bad)) {
+        uint32_t empty = empty_slot(in);
+        if (likely(empty < BUCKET_SLOTS)) {
+            table_begin(head);
+            store_release(&in->slots[empty], slot_word);
+            table_end(head);
+            return SHOAL_OK;
+        }
+    }
     if (in || bad)
         return corrupt(a, "table: chain leaves the arena or has a cycle");
     status = new_overflow(a, shard_index, &in, w);
@@ -229,6 +242,12 @@ void table_remove(shoal_arena *a, uint32_t shard_index, place *p)
     table_end(p->head);
 }
 
+/* The slots of a chain that is split which go to the new bucket: those whose next hash bit is 1. */
+static uint32_t slots_moving(const bucket *from, uint64_t level)
+{
+    return ~slots_where(from, UPPER, (uint32_t)level << TAG_UPPER, 0) & ((1u << BUCKET_SLOTS) - 1);
+}
+
 /* Linear hashing (Litwin, 1980): bucket n - level gives the keys whose next hash bit is 1 to bucket n.
  * They are copied there first, then n grows, then they leave the old chain, whose sequence moves: a reader
  * that misses a key because of the last step has a stale n, sees that, and looks again. */
@@ -250,10 +269,8 @@ void table_grow(shoal_arena *a, uint32_t shard_index, waiting *w)
     for (size_t i = 0; i < sizeof *new / 8; i++) /* a split that died may have left slots */
         store_relaxed((uint64_t *)new + i, 0);
     for (bucket *from = old; from; from = bucket_next(a, from, &bad)) {
-        for (uint32_t i = 0; i < BUCKET_SLOTS; i++) {
-            uint64_t word = load_relaxed(&from->slots[i]);
-            if (word == 0 || bucket_index(word >> TAG_SHIFT, n + 1) != n)
-                continue;
+        for (uint32_t moving = slots_moving(from, level); moving; moving &= moving - 1) {
+            uint64_t word = load_relaxed(&from->slots[__builtin_ctz(moving)]);
             if (filled == BUCKET_SLOTS) {
                 bucket *extra;
                 if (new_overflow(a, shard_index, &extra, w) != SHOAL_OK)
@@ -271,11 +288,8 @@ void table_grow(shoal_arena *a, uint32_t shard_index, waiting *w)
     store_release(&sh->nbuckets, n + 1);
     table_begin(old);
     for (bucket *from = old; from; from = bucket_next(a, from, &bad))
-        for (uint32_t i = 0; i < BUCKET_SLOTS; i++) {
-            uint64_t word = load_relaxed(&from->slots[i]);
-            if (word != 0 && bucket_index(word >> TAG_SHIFT, n + 1) == n)
-                store_relaxed(&from->slots[i], 0);
-        }
+        for (uint32_t moving = slots_moving(from, level); moving; moving &= moving - 1)
+            store_relaxed(&from->slots[__builtin_ctz(moving)], 0);
     drop_empty(a, shard_index, old);
     table_end(old);
     return;

@@ -88,25 +88,34 @@ static inline bucket *bucket_next(shoal_arena *a, const bucket *in, bool *bad)
     return (bucket *)(a->base + (link << 6));
 }
 
-/* Which slots may hold the tag: bit i for slot i. Only a filter of racing loads: the slot itself is loaded again. */
-static inline uint32_t slots_with(const bucket *in, uint64_t tag)
+/* Of which slots has the lower or the upper half these bits: bit i for slot i. All at once, for a loop that ends where it finds
+ * something would be mispredicted. Only a filter of racing loads: the slot itself is loaded again. */
+enum half { LOWER, UPPER };
+HOT uint32_t slots_where(const bucket *in, enum half half, uint32_t mask, uint32_t wanted)
 {
 #if defined(__SSE2__) && !defined(SHOAL_TSAN)
     __asm__ __volatile__("" ::: "memory");
     const __m128i *words = (const __m128i *)in; /* word and slot 0, slots 1 and 2, ... */
-    __m128i wanted = _mm_set1_epi32((int)tag), tags[2];
+    __m128i masks = _mm_set1_epi32((int)mask), values = _mm_set1_epi32((int)wanted), equal[2];
     for (int i = 0; i < 2; i++) {
-        __m128 low = _mm_castsi128_ps(_mm_load_si128(words + 2 * i)), high = _mm_castsi128_ps(_mm_load_si128(words + 2 * i + 1));
-        __m128i tops = _mm_castps_si128(_mm_shuffle_ps(low, high, _MM_SHUFFLE(3, 1, 3, 1)));
-        tags[i] = _mm_cmpeq_epi32(_mm_srli_epi32(tops, TAG_SHIFT - 32), wanted);
+        __m128 first = _mm_castsi128_ps(_mm_load_si128(words + 2 * i)), second = _mm_castsi128_ps(_mm_load_si128(words + 2 * i + 1));
+        __m128 halves = half == UPPER ? _mm_shuffle_ps(first, second, _MM_SHUFFLE(3, 1, 3, 1))
+                                      : _mm_shuffle_ps(first, second, _MM_SHUFFLE(2, 0, 2, 0));
+        equal[i] = _mm_cmpeq_epi32(_mm_and_si128(_mm_castps_si128(halves), masks), values);
     }
-    return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(_mm_packs_epi32(tags[0], tags[1]), _mm_setzero_si128())) >> 1;
+    return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(_mm_packs_epi32(equal[0], equal[1]), _mm_setzero_si128())) >> 1;
 #else
     uint32_t found = 0;
     for (uint32_t i = 0; i < BUCKET_SLOTS; i++)
-        found |= (uint32_t)(load_relaxed(&in->slots[i]) >> TAG_SHIFT == tag) << i;
+        found |= (uint32_t)(((uint32_t)(load_relaxed(&in->slots[i]) >> (half == UPPER ? 32 : 0)) & mask) == wanted) << i;
     return found;
 #endif
+}
+
+#define TAG_UPPER (TAG_SHIFT - 32)
+static inline uint32_t slots_with(const bucket *in, uint64_t tag)
+{
+    return slots_where(in, UPPER, ~0u << TAG_UPPER, (uint32_t)tag << TAG_UPPER);
 }
 
 #define CHAIN_MAX 4096 /* longer is a cycle: no honest chain comes near */
@@ -143,8 +152,8 @@ shoal_status table_find_ref(shoal_arena *a, uint32_t shard_index, uint64_t bucke
 
 /* Give the shard its first bucket, if it has none. Statuses of pages_take. */
 shoal_status table_ready(shoal_arena *a, uint32_t shard_index, waiting *w);
-/* Put a slot for a new key. Statuses of pages_take. */
-shoal_status table_insert(shoal_arena *a, uint32_t shard_index, uint64_t slot_word, waiting *w);
+/* Put a slot for a new key into the chain that table_find has just looked through in vain (NULL: look for it). Statuses of pages_take. */
+shoal_status table_insert(shoal_arena *a, uint32_t shard_index, bucket *head, uint64_t slot_word, waiting *w);
 /* Let the slot point elsewhere: the one store that publishes. False, and nothing is done, if the entry has expired. */
 bool table_replace(place *p, uint64_t slot_word);
 void table_remove(shoal_arena *a, uint32_t shard_index, place *p);

@@ -15,7 +15,7 @@ static shoal_status make_object(shoal_arena *a, writing *x, const lookup *key, u
                                 const place *instead, writing *o)
 {
     static const uint8_t nothing[OBJECT_VALUE];
-    *o = (writing){.ns = x->ns, .key = *key, .w = x->w, .found = instead != NULL, .object = object, .first = first,
+    *o = (writing){.ns = x->ns, .nh = x->nh, .key = *key, .w = x->w, .found = instead != NULL, .object = object, .first = first,
                    .made = !is_root_name(key->key, key->key_size),
                    .args = {.object = true, .head = nothing, .head_size = sizeof nothing, .ttl = SHOAL_TTL_NEVER}};
     if (instead)

@@ -30,7 +30,7 @@ static shoal_status begin(shoal_arena *a, writing *x)
     shoal_status status = shard_lock(a, s, &x->w);
     if (status != SHOAL_OK)
         return status;
-    namespace_head *nh = head_of(a, x->ns->id, s);
+    namespace_head *nh = x->nh = head_of(a, x->ns->id, s);
     status = load_relaxed(&a->records[x->ns->id].uid) == x->ns->uid ? SHOAL_OK : SHOAL_STALE;
     if (status == SHOAL_OK && unlikely(nh->due != NEVER_DUE) && sweep_due(nh, os_mono_coarse_ns()))
         status = sweep_steps(a, s, x->ns->id, x->ns->uid, SWEEP_STEPS, &x->w);
@@ -192,7 +192,7 @@ static shoal_status make_room(shoal_arena *a, writing *x, shoal_status why, int 
         uint64_t total = load_relaxed(&record->total), limit = load_relaxed(&record->max_keys);
         least = total > limit ? total - limit + 1 : 1;
     }
-    shoal_status status = evict(a, from, least, &gone, &x->w);
+    shoal_status status = evict(a, from, x->key.shard_index, least, &gone, &x->w);
     if (status == SHOAL_OK && gone == 0)
         return why;
     if (status == SHOAL_OK && !only && round > 2)
@@ -226,12 +226,18 @@ static shoal_status prepare_and_attempt(shoal_arena *a, writing *x)
     return status == SHOAL_OK ? attempt(a, x) : status;
 }
 
+static bool is_large(const writing *x)
+{
+    uint64_t bytes = x->key.key_size + value_size(x);
+    return bytes > SLAB_BLOCK_MAX - ENTRY_HEAD_MAX && block_is_large(entry_bytes(flags_of(x), x->key.key_size, value_size(x)));
+}
+
 static shoal_status perform(shoal_arena *a, writing *x)
 {
     if (unlikely(x->args.head_size > SHOAL_VALUE_MAX || x->args.body_size > SHOAL_VALUE_MAX - x->args.head_size))
         return SHOAL_INVALID;
     /* What incr will store is not known before it holds the lock. */
-    bool large = !x->by && block_is_large(entry_bytes(flags_of(x), x->key.key_size, value_size(x)));
+    bool large = !x->by && unlikely(is_large(x));
     shoal_status status;
     if (likely(!large)) {
         status = with_room(a, x, attempt);

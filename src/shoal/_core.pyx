@@ -35,7 +35,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_Clear, PyErr_Fetch, PyErr_Occurred, PyErr_Restore
 from cpython.float cimport PyFloat_AS_DOUBLE
-from cpython.object cimport PyObject, PyTypeObject
+from cpython.object cimport PyCFunction, PyMethodDef, PyObject, PyTypeObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.pythread cimport PyThread_get_thread_ident
 from cpython.list cimport PyList_New, PyList_SET_ITEM
@@ -70,7 +70,10 @@ cdef extern from "Python.h":
     object PyLong_FromUnsignedLongLong(unsigned long long i)
     object PyFloat_FromDouble(double f)
     long long PyLong_AsLongLongAndOverflow(object i, int *overflow) except? -1
+    enum: METH_O
     PyTypeObject *Py_TYPE(object)
+    object PyDescr_NewMethod(PyTypeObject *kind, PyMethodDef *method)
+    void PyType_Modified(PyTypeObject *kind)
     int PyDict_Next(object mapping, Py_ssize_t *at, PyObject **key, PyObject **value)
     Py_ssize_t PyDict_Size(object mapping)
     Py_ssize_t PyList_GET_SIZE(object items)
@@ -86,7 +89,8 @@ cdef enum:
     SMALL = 512             # values up to this size are copied to the stack and decoded from there
     SCRATCH = 1024          # room for the head that a value gets
     PATH = 256              # bytes of a path that a call has room for itself
-    RELEASE = 65536         # from this size on copies let go of the GIL (SHOAL_PIN_THRESHOLD)
+    PINNED = 65536          # from this size on values are pinned while they are copied (SHOAL_PIN_THRESHOLD)
+    RELEASE = 262144        # from this size on copies let go of the GIL: to take it back costs as much as to copy some 20 KB
     PATIENCE = 16           # how often a value, or a namespace, may change between two looks at it
 
 include "core/status.pxi"

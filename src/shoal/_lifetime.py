@@ -10,6 +10,7 @@ from _thread import RLock
 TYPE_CHECKING = False  # typing is slow to import; checkers know this name
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 __all__ = ["Lifetime"]
 
@@ -38,7 +39,13 @@ class Lifetime:
         self._known = False  # to multiprocessing, in this process or an ancestor
         self.opening = RLock()
         """Hold it to open: two threads must not map one arena twice, and a fork must not copy a half-open one."""
-        atexit.register(close_all)
+        # What was registered later runs earlier. Of a multiprocessing that was there before, atexit would wait for the children
+        # only after this process has left its arenas, and nobody would remove what they, terminated, leave.
+        self._finalized = "multiprocessing.util" in sys.modules
+        if self._finalized:
+            self._finalize(sys.modules["multiprocessing.util"])
+        else:
+            atexit.register(close_all)
         os.register_at_fork(
             before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._after_fork_in_child
         )
@@ -51,13 +58,16 @@ class Lifetime:
         process, util = map(sys.modules.get, ("multiprocessing.process", "multiprocessing.util"))
         if process is None or util is None:
             return
-        if process.parent_process() is not None:
-            # After the finalizers of pools and queues (priority 0 and up), whose threads may still use a store.
-            util.Finalize(None, self._close_all, exitpriority=-10)
+        if self._finalized or process.parent_process() is not None:
+            self._finalize(util)
         if not self._known:
             # A forked child forgets its parent's finalizers, and only then calls what is registered here.
             self._known = True
             util.register_after_fork(self, Lifetime.enlist)
+
+    def _finalize(self, util: Any) -> None:
+        # After the finalizers of pools and queues (priority 0 and up), whose threads may still use a store.
+        util.Finalize(None, self._close_all, exitpriority=-10)
 
     def _before_fork(self) -> None:
         self.opening.acquire()

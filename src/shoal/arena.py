@@ -8,7 +8,7 @@ can be sent to the processes that this one starts.
 from __future__ import annotations
 
 import os
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 
 from . import _core
@@ -18,7 +18,8 @@ from .store import Store
 
 TYPE_CHECKING = False  # typing is slow to import; checkers know this name
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
     from typing import Any
 
     from .memory.object import MemoryObject
@@ -170,13 +171,14 @@ class ArenaStore(_core.ArenaStore, Store):
         self.close()
 
 
+_core.add_contains(ArenaStore)
+
+
 def metadata_of(found: tuple[int, int, int, int | None, int, bytes | None]) -> Metadata:
     """What `_core` says of an entry, as a record; first bytes of None are an object's."""
-    from .codec import kind
-    from .records import Metadata, utc
-
+    record, utc, kind = _makers()
     size, created, modified, expires, version, data = found
-    return Metadata(
+    return record(
         size=size,
         created_at=utc(created),
         modified_at=utc(modified),
@@ -184,6 +186,15 @@ def metadata_of(found: tuple[int, int, int, int | None, int, bytes | None]) -> M
         version=version,
         type="object" if data is None else kind(data[:KIND_BYTES]),
     )
+
+
+@cache
+def _makers() -> tuple[type[Metadata], Callable[[int], datetime], Callable[[bytes], str]]:
+    """What makes a record. Imported once, and not before: the statements alone take longer than the rest of it."""
+    from .codec import kind
+    from .records import Metadata, utc
+
+    return Metadata, utc, kind
 
 
 def open_arena(options: Options) -> ArenaStore:

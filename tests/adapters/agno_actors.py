@@ -1,23 +1,16 @@
-"""What the processes of the Agno tests share: stores for both backends, and the start of real processes.
+"""What the processes of the Agno tests share.
 
 A module of its own, so that children that are spawned find the functions that they run.
 """
 
 from __future__ import annotations
 
-import sys
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "concurrency"))
-
-from processes import Crew
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from processes import Gun
+    from processes import Crew, Gun
 
 PROCESSES = 3
 
@@ -25,15 +18,6 @@ PROCESSES = 3
 def _work(line: Any, gun: Gun, do: Callable[..., Any], *arguments: Any) -> Any:
     gun.wait()
     return do(*arguments)
-
-
-@contextmanager
-def crew_of_processes() -> Iterator[Crew]:
-    made = Crew()
-    try:
-        yield made
-    finally:
-        made.finish()
 
 
 def at_once(crew: Crew, do: Callable[..., Any], *arguments: Any) -> list[Any]:

@@ -35,7 +35,8 @@ def session(
 
 
 def run(name: str, agent: str = "a", content: str = "", **fields: Any) -> Any:
-    return RunOutput(run_id=name, agent_id=agent, content=content, **fields)
+    # Made at one time, whatever second the test is in: listings sort by it.
+    return RunOutput(run_id=name, agent_id=agent, content=content, **{"created_at": 1_700_000_000, **fields})
 
 
 def ids(sessions: Any) -> list[str]:

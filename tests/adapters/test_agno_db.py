@@ -5,25 +5,24 @@ from __future__ import annotations
 import asyncio
 import inspect
 import pickle
-import sys
 from copy import deepcopy
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("agno.db.base", reason="Agno 2 or 3 is not installed", exc_type=ImportError)
 
-sys.path.insert(0, str(Path(__file__).parent))
 
 from agno.db import base
 from agno.db.base import BaseDb, SessionType
-from agno_actors import call, crew_of_processes
+from agno_actors import call
 from agno_dbs import AgnosDb, ids, session
 
 from shoal.adapters.agno import InMemoryDb
 
 if TYPE_CHECKING:
+    from processes import Crew
+
     import shoal
     from conftest import Backend
 
@@ -94,15 +93,14 @@ def test_a_store_that_was_given_stays_open(store: shoal.Store) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_database_can_be_given_to_a_process(method: str) -> None:
+def test_a_database_can_be_given_to_a_process(crew: Crew, method: str) -> None:
     db = InMemoryDb(id="mine")
     db.upsert_session(session("ours"))
-    with crew_of_processes() as crew:
-        found = crew.start(call, db.get_session, "ours", SessionType.AGENT, method=method).result()
-        assert found.session_id == "ours"
-        crew.start(call, db.upsert_session, session("theirs"), method=method).result()
-        assert ids(db.get_sessions(SessionType.AGENT)) == ["ours", "theirs"]
-        db.close()
+    found = crew.start(call, db.get_session, "ours", SessionType.AGENT, method=method).result()
+    assert found.session_id == "ours"
+    crew.start(call, db.upsert_session, session("theirs"), method=method).result()
+    assert ids(db.get_sessions(SessionType.AGENT)) == ["ours", "theirs"]
+    db.close()
 
 
 def test_pickled() -> None:

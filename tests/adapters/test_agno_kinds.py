@@ -3,49 +3,26 @@
 from __future__ import annotations
 
 import inspect
-import sys
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 pytest.importorskip("agno.db.base", reason="Agno 2 or 3 is not installed", exc_type=ImportError)
 
-sys.path.insert(0, str(Path(__file__).parent))
 
 from agno.db.base import BaseDb
 from agno.db.schemas.evals import EvalFilterType, EvalRunRecord, EvalType
 from agno.db.schemas.knowledge import KnowledgeRow
 from agno.db.schemas.memory import UserMemory
-from agno_dbs import RUNS_APART, database, run, session
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import shoal
+from agno_dbs import RUNS_APART, run, session
 
 METRICS_PER_USER = "user_id" in inspect.signature(BaseDb.get_metrics).parameters
 KNOWLEDGE_PER_USER = "user_id" in inspect.signature(BaseDb.get_knowledge_content).parameters
 EVALS_PER_USER = "user_id" in inspect.signature(BaseDb.get_eval_run).parameters
 TOPICS_PER_USER = "user_id" in inspect.signature(BaseDb.get_all_memory_topics).parameters
 HAS_CULTURE = hasattr(BaseDb, "upsert_cultural_knowledge")
-
-
-@pytest.fixture(params=["agno", "ours"])
-def db(request: pytest.FixtureRequest, store: shoal.Store) -> Iterator[Any]:
-    made = database(request.param, store)
-    yield made
-    if request.param == "ours":
-        made.close()
-
-
-@pytest.fixture
-def ours(store: shoal.Store) -> Iterator[Any]:
-    made = database("ours", store)
-    yield made
-    made.close()
 
 
 # ---------------------------------------------------------------------- memories
@@ -204,13 +181,14 @@ def eval_run(name: str, kind: EvalType = EvalType.ACCURACY, **fields: Any) -> Ev
     return EvalRunRecord(run_id=name, eval_type=kind, eval_data={"score": [1]}, **fields)
 
 
-def test_evals(db: Any) -> None:
+def test_evals(db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1_700_000_000.5)
     one = eval_run("e1", agent_id="a")
     assert db.create_eval_run(one) is one
     read = db.get_eval_run("e1")
     assert (read.eval_type, read.eval_data, read.agent_id) == (EvalType.ACCURACY, {"score": [1]}, "a")
     plain = db.get_eval_run("e1", deserialize=False)
-    assert plain["created_at"] == plain["updated_at"] > 1_600_000_000
+    assert plain["created_at"] == plain["updated_at"] == 1_700_000_000
     assert db.rename_eval_run("e1", "name").name == "name"
     assert db.rename_eval_run("e1", "other", deserialize=False)["name"] == "other"
     assert db.rename_eval_run("unknown", "x") is None

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("agno.db.base", reason="Agno 2 or 3 is not installed", exc_type=ImportError)
 
-sys.path.insert(0, str(Path(__file__).parent))
 
 from agno.db.base import SessionType
 from agno.db.schemas.evals import EvalRunRecord, EvalType
 from agno.db.schemas.memory import UserMemory
-from agno_actors import PROCESSES, at_once, crew_of_processes
+from agno_actors import PROCESSES, at_once
 from agno_dbs import RUNS_APART, ids, run, run_ids, session
 
 from shoal.adapters.agno import InMemoryDb
@@ -25,12 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from processes import Crew
-
-
-@pytest.fixture
-def crew() -> Iterator[Crew]:
-    with crew_of_processes() as made:
-        yield made
 
 
 @pytest.fixture
@@ -167,11 +158,17 @@ def test_the_cost_of_one_does_not_grow_with_all(db: InMemoryDb) -> None:
     for size in (10, 400):
         for number in range(size):
             db.upsert_session(session(f"s{number}", f"u{number // 5}", f"a{number // 5}"))
+            db.upsert_user_memory(UserMemory(memory="m", memory_id=f"m{number}", user_id=f"u{number // 5}"))
+            db.upsert_learning(f"l{number}", "profile", {"n": number}, user_id=f"u{number // 5}")
         costs.append((
             cost(db, lambda: db.upsert_session(session("s1", "u0", "a0"))),
             cost(db, lambda: db.rename_session("s1", SessionType.AGENT, "x")),
             cost(db, lambda: db.get_sessions(SessionType.AGENT, user_id="u1")),
             cost(db, lambda: db.get_sessions(SessionType.AGENT, component_id="a1")),
+            cost(db, lambda: db.upsert_user_memory(UserMemory(memory="m", memory_id="m1", user_id="u0"))),
+            cost(db, lambda: db.get_user_memories(user_id="u1")),
+            cost(db, lambda: db.upsert_learning("l1", "profile", {"n": 0}, user_id="u0")),
+            cost(db, lambda: db.get_learnings(user_id="u1")),
         ))  # fmt: skip
     assert costs[0] == costs[1]
     assert all(0 < one < 30 for one in costs[0])

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+import time
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from agno_actors import PROCESSES, at_once, crew_of_processes
+from agno_actors import PROCESSES, at_once
 
 import shoal
 from shoal.adapters.agno.records import Table, key_of
@@ -18,6 +15,8 @@ from shoal.memory.path import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from processes import Crew
 
     from conftest import Backend
 
@@ -109,6 +108,13 @@ def test_a_row_put_where_one_was_removed_stays(table: Table) -> None:
     assert ids(table, user="ada") == ["a"]
 
 
+@pytest.mark.parametrize(("name", "owner"), [("i" * 66_000, "a"), ("i" * 40_000, "o" * 40_000)])
+def test_a_name_that_is_too_long_is_refused_and_leaves_nothing(table: Table, name: str, owner: str) -> None:
+    with pytest.raises(shoal.InvalidKey, match="65,535"):
+        table.put(name, {"user": owner})
+    assert table.rows() == table.rows(user=owner) == []
+
+
 def test_indexes_of_what_is_gone_go(table: Table, backend: Backend) -> None:
     table.put("stays", {"user": "ada"})
     for number in range(100):
@@ -117,13 +123,13 @@ def test_indexes_of_what_is_gone_go(table: Table, backend: Backend) -> None:
     memory = table._entries.memory()
     for place in ("user=u99", "color=c99"):
         backend.outlive(memory, f"{place}.~99")
-    for number in range(5000):  # writes anywhere: each looks at a few fields beside it that may have expired
+    until = time.monotonic() + 30  # (the clock that writes ask first may be late where the machine is busy)
+    for number in count():  # writes anywhere: each looks at a few fields beside it that may have expired
         memory.set(f"elsewhere {number % 500}", number)
         left = [name for name in memory.get_field_names() if not name.startswith("elsewhere")]
         if left == ["number", "user=ada"]:
             break
-    else:
-        pytest.fail(f"these stay: {left}")
+        assert time.monotonic() < until, f"these stay: {left}"
     assert ids(table, user="ada") == ["stays"]
 
 
@@ -158,8 +164,8 @@ def append(me: int, store: shoal.Store, times: int) -> None:
         table.change("shared", lambda row: {"user": "all", "n": (row or {"n": 0})["n"] + 1})
 
 
-def test_processes_lose_no_rows_and_no_changes() -> None:
-    with crew_of_processes() as crew, shoal.open(crew.name(), size="16MiB") as store:
+def test_processes_lose_no_rows_and_no_changes(crew: Crew) -> None:
+    with shoal.open(crew.name(), size="16MiB") as store:
         at_once(crew, append, store, 200)
         table = Table(store, "things", ("user",))
         assert table.get("shared") == {"user": "all", "n": 200 * PROCESSES}
@@ -180,8 +186,8 @@ def quarrel(me: int, store: shoal.Store, times: int) -> None:
             table.put(which, {"user": f"u{(me + number) % 3}"})
 
 
-def test_lookups_agree_with_rows_after_a_quarrel() -> None:
-    with crew_of_processes() as crew, shoal.open(crew.name(), size="16MiB") as store:
+def test_lookups_agree_with_rows_after_a_quarrel(crew: Crew) -> None:
+    with shoal.open(crew.name(), size="16MiB") as store:
         at_once(crew, quarrel, store, 600)
         table = Table(store, "things", ("user",))
         for user in ("u0", "u1", "u2"):
@@ -198,8 +204,8 @@ def remove(me: int, store: shoal.Store, times: int) -> list[int]:
     return [number for number in range(times) if table.remove(number) is not None]
 
 
-def test_each_row_is_removed_by_one() -> None:
-    with crew_of_processes() as crew, shoal.open(crew.name(), size="16MiB") as store:
+def test_each_row_is_removed_by_one(crew: Crew) -> None:
+    with shoal.open(crew.name(), size="16MiB") as store:
         table = Table(store, "things")
         for number in range(300):
             table.put(number, {})
@@ -221,8 +227,8 @@ def move(line: Any, store: shoal.Store) -> None:
             line.send("at it")
 
 
-def test_lookups_miss_nothing_after_a_kill() -> None:
-    with crew_of_processes() as crew, shoal.open(crew.name(), size="16MiB") as store:
+def test_lookups_miss_nothing_after_a_kill(crew: Crew) -> None:
+    with shoal.open(crew.name(), size="16MiB") as store:
         table = Table(store, "things", ("user",))
         for _ in range(5):
             children = [crew.start(move, store) for _ in range(2)]

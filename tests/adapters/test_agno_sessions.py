@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import random
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("agno.db.base", reason="Agno 2 or 3 is not installed", exc_type=ImportError)
 
-sys.path.insert(0, str(Path(__file__).parent))
 
 from agno.db.base import SessionType
 from agno.run.agent import RunOutput
@@ -19,27 +16,10 @@ from agno.run.base import RunStatus
 from agno_dbs import KINDS, RUNS_APART, SCOPED, database, ids, run, run_ids, session
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import shoal
 
 needs_users = pytest.mark.skipif(not SCOPED, reason="this Agno's methods know of no users")
 needs_runs = pytest.mark.skipif(not RUNS_APART, reason="this Agno has no runs beside sessions")
-
-
-@pytest.fixture(params=["agno", "ours"])
-def db(request: pytest.FixtureRequest, store: shoal.Store) -> Iterator[Any]:
-    made = database(request.param, store)
-    yield made
-    if request.param == "ours":
-        made.close()
-
-
-@pytest.fixture
-def ours(store: shoal.Store) -> Iterator[Any]:
-    made = database("ours", store)
-    yield made
-    made.close()
 
 
 @pytest.fixture(params=KINDS)

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from copy import deepcopy
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("agno.storage.base", reason="Agno 1.x is not installed", exc_type=ImportError)
 
-sys.path.insert(0, str(Path(__file__).parent))
 
 from agno.storage.session.agent import AgentSession
 from agno.storage.session.team import TeamSession
 from agno.storage.session.v2.workflow import WorkflowSession as WorkflowSessionV2
 from agno.storage.session.workflow import WorkflowSession
-from agno_actors import PROCESSES, at_once, call, crew_of_processes
+from agno_actors import PROCESSES, at_once, call
 
 from shoal.adapters.agno import InMemoryStorage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from processes import Crew
 
     import shoal
     from conftest import Backend
@@ -286,15 +285,14 @@ def test_by_url(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_storage_can_be_given_to_a_process(method: str) -> None:
+def test_a_storage_can_be_given_to_a_process(crew: Crew, method: str) -> None:
     storage = InMemoryStorage()
     storage.upsert(session("agent", "ours", "ada"))
-    with crew_of_processes() as crew:
-        theirs = session("agent", "theirs", "bob")
-        assert crew.start(call, storage.get_all_session_ids, method=method).result() == ["ours"]
-        crew.start(call, storage.upsert, theirs, method=method).result()
-        assert names(storage.get_all_sessions()) == ["ours", "theirs"]
-        storage.close()
+    theirs = session("agent", "theirs", "bob")
+    assert crew.start(call, storage.get_all_session_ids, method=method).result() == ["ours"]
+    crew.start(call, storage.upsert, theirs, method=method).result()
+    assert names(storage.get_all_sessions()) == ["ours", "theirs"]
+    storage.close()
 
 
 def write_and_list(me: int, storage: InMemoryStorage, times: int) -> int:
@@ -306,24 +304,23 @@ def write_and_list(me: int, storage: InMemoryStorage, times: int) -> int:
     return seen
 
 
-def test_processes_and_threads_lose_nothing() -> None:
+def test_processes_and_threads_lose_nothing(crew: Crew) -> None:
     """What the original cannot: a lister beside writers, and writers in several processes."""
-    with crew_of_processes() as crew:
-        storage = InMemoryStorage(url=crew.name())
-        failed: list[BaseException] = []
+    storage = InMemoryStorage(url=crew.name())
+    failed: list[BaseException] = []
 
-        def here(me: int) -> None:
-            try:
-                write_and_list(me, storage, 30)
-            except BaseException as error:  # noqa: BLE001 - for the test to see
-                failed.append(error)
+    def here(me: int) -> None:
+        try:
+            write_and_list(me, storage, 30)
+        except BaseException as error:  # noqa: BLE001 - for the test to see
+            failed.append(error)
 
-        assert at_once(crew, write_and_list, storage, 60) == [60] * PROCESSES
-        threads = [threading.Thread(target=here, args=(10 + n,)) for n in range(3)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert failed == []
-        assert len(storage.get_all_sessions()) == 60 * PROCESSES + 90
-        storage.close()
+    assert at_once(crew, write_and_list, storage, 60) == [60] * PROCESSES
+    threads = [threading.Thread(target=here, args=(10 + n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert len(storage.get_all_sessions()) == 60 * PROCESSES + 90
+    storage.close()

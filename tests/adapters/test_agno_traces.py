@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 pytest.importorskip("agno.db.base", reason="Agno 2 or 3 is not installed", exc_type=ImportError)
 pytest.importorskip("opentelemetry.sdk", reason="Agno's traces need opentelemetry-sdk", exc_type=ImportError)
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from agno_dbs import database
 
 schemas = pytest.importorskip("agno.tracing.schemas", reason="this Agno has no traces", exc_type=ImportError)
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import shoal
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def db(store: shoal.Store) -> Iterator[Any]:
-    made = database("ours", store)
-    yield made
-    made.close()
+def db(ours: Any) -> Any:
+    return ours
 
 
 def at(seconds: float) -> datetime:

@@ -311,10 +311,22 @@ def test_a_url_and_nothing_are_places() -> None:
 # ---------------------------------------------------------------------- contexts
 
 
-@pytest.fixture(params=["memory", "shm"])
-def store(request: pytest.FixtureRequest) -> Iterator[shoal.Store]:
-    with shoal.open(None if request.param == "shm" else "memory://") as store:
-        yield store
+def test_nothing_is_written_after_the_end(store: shoal.Store) -> None:
+    """Nobody would remove it."""
+    ctx = RunnerContext(store, "customer")
+    kept = ctx.sensory_memory.new_object("draft")
+    ctx.close()
+    left = store.stats().fields
+    for write in (
+        lambda: kept.set("text", "Dear"),
+        lambda: kept.new_object("parts"),
+        lambda: ctx.sensory_memory.set("a", 1),
+    ):
+        with pytest.raises(RuntimeError, match="closed"):
+            write()
+    assert ctx.sensory_memory.get_field_names() == kept.get_field_names() == []
+    assert store.stats().fields == left
+    ctx.short_term_memory.set("stays", 1)  # is the store's, and so is what may be done with it
 
 
 def test_a_run_has_sensory_memory_of_its_own(store: shoal.Store) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
 pytest.importorskip("flink_agents.runtime.local_memory_object", reason="flink-agents is not installed")
 
 # The runner imports the module of an agent by its name.
-sys.path.insert(0, str(Path(__file__).parent))
 
 MODULES = ("test_local_memory_object", "test_memory_reference", "test_memory_value_validation")
 TESTS = [

@@ -5,20 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import flink_agents_work as work
 import pytest
 
 import shoal
 from shoal.adapters.flink_agents import LocalMemoryObject, MemoryType, RunnerContext
-
-# For children that are spawned, too: multiprocessing hands the path on.
-sys.path.insert(0, str(Path(__file__).parent))
-
-import flink_agents_work as work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

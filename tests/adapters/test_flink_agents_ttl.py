@@ -23,7 +23,7 @@ from shoal.adapters.flink_agents import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 from shoal.adapters.flink_agents.tree import TreeState
 from shoal.options import MISSING
 
@@ -33,12 +33,6 @@ NEVER = ShortTermMemoryTtlVisibility.NEVER_RETURN_EXPIRED
 EXPIRED = ShortTermMemoryTtlVisibility.RETURN_EXPIRED_IF_NOT_CLEANED_UP
 LONG = 3600.0
 SHORT = 0.03
-
-
-@pytest.fixture(params=["memory", "shm"])
-def store(request: pytest.FixtureRequest) -> Iterator[shoal.Store]:
-    with shoal.open(None if request.param == "shm" else "memory://") as store:
-        yield store
 
 
 def memory(store: shoal.Store, *settings: Any) -> LocalMemoryObject:

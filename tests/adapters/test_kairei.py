@@ -200,6 +200,19 @@ def test_a_closed_store_is_a_storage_error(store: shoal.Store) -> None:
     assert text_of(kairei.StorageError, Memory(plugin).get, "key").startswith("Storage error: ")
 
 
+@pytest.mark.parametrize("url", ["unheard-of://x", "shm://x?size=large", "no/name", "shm://x?colour=red"])
+def test_a_url_that_is_none_is_a_storage_error(url: str) -> None:
+    """It says nothing about a key or a value."""
+    for make in (
+        lambda: SharedMemoryPlugin(url=url),
+        lambda: kairei.ProviderRegistry(url).get_or_create_shared_memory_plugin(SharedMemoryConfig()),
+    ):
+        with pytest.raises(kairei.StorageError) as caught:
+            make()
+        assert type(caught.value) is kairei.StorageError
+        assert isinstance(caught.value.__cause__, shoal.InvalidKey | shoal.InvalidValue)
+
+
 @pytest.mark.parametrize(
     "name", ["AccessDenied", "InvalidKey", "InvalidValue", "KeyNotFound", "PatternError", "StorageError"]
 )

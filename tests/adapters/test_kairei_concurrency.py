@@ -4,33 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 from contextlib import suppress
-from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "concurrency"))
-
-from processes import Crew, Gun  # type: ignore[import-not-found]
 
 from shoal.adapters.kairei import KeyNotFound, SharedMemoryPlugin, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from processes import Crew, Gun
+
     from conftest import Backend  # type: ignore[import-not-found]
-
-
-@pytest.fixture
-def crew() -> Iterator[Crew]:
-    made = Crew()
-    try:
-        yield made
-    finally:
-        made.finish()
 
 
 @pytest.fixture
@@ -108,6 +95,20 @@ def test_threads_that_do_all_at_once(plugin: SharedMemoryPlugin) -> None:
         thread.join()
     assert len(done) == 3
     assert min(done) > 0
+
+
+def test_what_expires_while_all_is_done_at_once_is_gone(backend: Backend) -> None:
+    async def fill(plugin: SharedMemoryPlugin) -> None:
+        keys = [f"expiring_{number}" for number in range(50)]
+        await asyncio.gather(*(plugin.set(key, {"value": key}) for key in keys))
+
+    with SharedMemoryPlugin(ttl_ms=50, namespace="expiring", url=backend.open()) as plugin:
+        asyncio.run(fill(plugin))
+        assert mix(plugin, 0) > 0
+        for key in plugin.store.list_keys("*"):
+            backend.outlive(plugin.store, key)
+        assert asyncio.run(plugin.list_keys("*")) == []
+        asyncio.run(fill(plugin))
 
 
 def mix_in_process(line: Any, gun: Gun, plugin: SharedMemoryPlugin, worker: int) -> int:

@@ -8,10 +8,10 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import memswarm_work as work
 import numpy as np
 import pytest
 
@@ -24,13 +24,10 @@ from shoal.adapters.memswarm import (
     ThreadSafeSharedMemory,
 )
 
-# For children that are spawned, too: multiprocessing hands the path on.
-sys.path.insert(0, str(Path(__file__).parent))
-
-import memswarm_work as work
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from conftest import Backend  # type: ignore[import-not-found]
 
 KINDS = ["memory", "shm", "locked", "hybrid", "own"]
 
@@ -422,6 +419,24 @@ def test_an_agents_rows(swarm: InMemorySharedMemory) -> None:
     assert [row["value"] for row in bob.read_scope().values()] == ["b"]
     bob.clear()
     assert [row["value"] for row in swarm.read_context("c").values()] == ["e"]
+
+
+def test_with_the_last_row_of_a_context_its_name_goes(backend: Backend) -> None:
+    store = backend.open()
+    with InMemorySharedMemory(url=store) as swarm:
+        about = {"agent_id": "ann", "group_id": "team"}
+        keys = [swarm.write_scope(number, about, f"context.{number % 2}") for number in range(4)]
+        rows = backend.namespace(store, "memswarm/rows")
+        held = rows.stats().fields
+        for key in keys[:3]:
+            swarm.delete(key)
+        assert list(swarm.read_scope(agent_id="ann")) == list(swarm.read_scope(context_id="context.1")) == keys[3:]
+        assert swarm.read_scope(context_id="context.0") == {}
+        swarm.delete(keys[3])
+        assert (held, rows.stats().fields) == (20, 0)  # counting sweeps
+        assert rows.memory().get_field_names() == []
+        swarm.write_scope(5, about, "context.0")
+        assert [row["value"] for row in swarm.read_scope(agent_id="ann").values()] == [5]
 
 
 def test_removing_a_row_reads_no_others() -> None:

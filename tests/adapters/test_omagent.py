@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ import shoal
 pytest.importorskip("omagent_core", reason="OmAgent is not installed (pip install omagent-core, for Python 3.11)")
 
 from omagent_core.memories.stms.stm_base import STMBase
+from omagent_core.memories.stms.stm_sharedMem import SharedMemSTM as Theirs
 
-from shoal.adapters import omagent
 from shoal.adapters.omagent import SharedMemSTM, WorkflowInstanceProxy
 
 if TYPE_CHECKING:
@@ -29,14 +30,6 @@ def stm(backend: Backend) -> Iterator[SharedMemSTM]:
     made = SharedMemSTM(url=backend.open())
     yield made
     made.close()
-
-
-@pytest.fixture
-def own_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[shoal.Store]:
-    """The store of all STMs without a URL, for this test alone."""
-    with shoal.open(None, size="64MiB") as store:
-        monkeypatch.setattr(omagent, "_program", store)
-        yield store
 
 
 @pytest.fixture
@@ -188,6 +181,16 @@ def test_it_is_a_component(stm: SharedMemSTM) -> None:
     assert (stm.name, stm.id) == ("SharedMemSTM", None)
     assert SharedMemSTM.__abstractmethods__ == frozenset()
     assert len(STMBase.__abstractmethods__) == 13
+
+
+@pytest.mark.parametrize("name", sorted(STMBase.__abstractmethods__))
+def test_each_member_takes_what_omagents_takes(name: str) -> None:
+    """The same parameters in the same order with the same defaults; more only with defaults."""
+    theirs, ours = (list(inspect.signature(getattr(cls, name)).parameters.values()) for cls in (Theirs, SharedMemSTM))
+    assert [one.name for one in ours[: len(theirs)]] == [one.name for one in theirs]
+    for one, other in zip(ours, theirs, strict=False):
+        assert one.default == other.default or other.default is inspect.Parameter.empty
+    assert all(one.default is not inspect.Parameter.empty for one in ours[len(theirs) :])
 
 
 def test_with_ids_in_place_of_a_proxy(stm: SharedMemSTM) -> None:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import multiprocessing
-import sys
-from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("omagent_core", reason="OmAgent is not installed (pip install omagent-core, for Python 3.11)")
-sys.path.insert(0, str(Path(__file__).parents[1] / "concurrency"))
 
+from omagent_core.engine.worker.base import BaseWorker
+from omagent_core.engine.workflow.conductor_workflow import ConductorWorkflow
+from omagent_core.engine.workflow.task.simple_task import simple_task
 from omagent_core.memories.stms.stm_sharedMem import SharedMemSTM as Theirs
 from omagent_core.utils.container import Container
+from omagent_core.utils.container import container as its_container
 from omagent_core.utils.registry import registry
-from processes import Crew  # type: ignore[import-not-found]
 from pydantic import BaseModel
 
-import shoal
-from shoal.adapters import omagent
 from shoal.adapters.omagent import SharedMemSTM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from processes import Crew
+
+    import shoal
 
 KEYS = 50
 PROGRAM = """
@@ -36,28 +39,11 @@ stm("wf")["theirs"] = 1
 """
 
 
-@pytest.fixture(autouse=True)
-def crew() -> Iterator[Crew]:
-    made = Crew()
-    try:
-        yield made
-    finally:
-        made.finish()
-
-
 @pytest.fixture
 def stm(crew: Crew) -> Iterator[SharedMemSTM]:
     made = SharedMemSTM(url=f"shm://{crew.name()}?size=64MiB")
     yield made
     made.close()
-
-
-@pytest.fixture
-def own_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[shoal.Store]:
-    """The store of all STMs without a URL, for this test alone."""
-    with shoal.open(None, size="64MiB") as store:
-        monkeypatch.setattr(omagent, "_program", store)
-        yield store
 
 
 # ---------------------------------------------------------------------- the container
@@ -103,6 +89,25 @@ def test_lite_mode(own_store: shoal.Store, monkeypatch: pytest.MonkeyPatch) -> N
     assert container.get_component("SharedMemSTM") is container.stm
     container.stm(None)["lite"] = 1
     assert container.stm(None).pop("lite") == 1
+
+
+class Noting(BaseWorker):  # type: ignore[misc, unused-ignore]  # OmAgent has no types
+    def _run(self, note: str) -> dict[str, Any]:
+        workflow = self.stm(self.workflow_instance_id)
+        workflow["notes"] = [*workflow.get("notes", []), note]
+        return {"notes": len(workflow["notes"])}
+
+
+def test_a_workflow_of_lite_mode(own_store: shoal.Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run by OmAgent's own local engine, with nothing registered, and with None as the workflow's id."""
+    monkeypatch.setenv("OMAGENT_MODE", "lite")
+    monkeypatch.setattr(its_container, "_components", {})
+    monkeypatch.setattr(its_container, "_stm_name", None)
+    workflow = ConductorWorkflow(name="notes", lite_version=True)
+    workflow >> simple_task(Noting, "one") >> simple_task(Noting, "two", {"note": "second"})
+    workflow.start_workflow_with_input({"note": "first"}, workers={"Noting": Noting()})
+    assert type(its_container.stm) is SharedMemSTM
+    assert its_container.stm(None)["notes"] == ["first", "second"]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # OmAgent does not close the file

@@ -231,7 +231,7 @@ static void an_entry_on_its_way_does_not_outlive_the_drop(void)
     namespace_head *nh = head_of(b, ns.id, 0);
     list_push(b, nh, ref, entry_block);
     uint64_t hash = hash_key(b->secret, ns.uid, "k", 1);
-    REQUIRE(table_insert(b, 0, slot_make(hash >> 8, ref, false), &w) == SHOAL_OK);
+    REQUIRE(table_insert(b, 0, NULL, slot_make(hash >> 8, ref, false), &w) == SHOAL_OK);
     b->shards[0].entries++;
     nh->count++;
     nh->bytes += 2;

@@ -159,7 +159,7 @@ static inline shoal_status grow(world *w) /* a split, whatever the load */
 static inline shoal_status insert(world *w)
 {
     waiting patience = {.wait = WAIT};
-    return table_insert(w->a, 0, 1ull << TAG_SHIFT | 1, &patience);
+    return table_insert(w->a, 0, NULL, 1ull << TAG_SHIFT | 1, &patience);
 }
 static inline shoal_status insert_full(world *w) /* in a bucket that has no room, with a chain that has no end */
 {
@@ -167,7 +167,7 @@ static inline shoal_status insert_full(world *w) /* in a bucket that has no room
     for (unsigned i = 0; i < BUCKET_SLOTS; i++)
         b->slots[i] = 1ull << 63 | 1;
     waiting patience = {.wait = WAIT};
-    return table_insert(w->a, 0, 1, &patience);
+    return table_insert(w->a, 0, NULL, 1, &patience);
 }
 static inline shoal_status find_tag_0(world *w) /* which every empty slot has */
 {

@@ -78,6 +78,48 @@ def test_every_ordinary_end_of_a_program_counts(crew: Crew, name: str, ending: s
     assert not segment(name).exists()
 
 
+WITH_A_SERVANT = """
+import sys
+if sys.argv[2] == "first":
+    import multiprocessing.util
+import shoal
+import multiprocessing
+
+def serve(store, begun):
+    store["key"] = "of the servant"
+    begun.set()
+    multiprocessing.Event().wait()
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("fork")
+    store, begun = shoal.open(sys.argv[1]), context.Event()
+    context.Process(target=serve, args=(store, begun), daemon=True).start()
+    begun.wait()
+"""
+WITH_A_FORK = """
+import sys
+if sys.argv[2] == "first":
+    import multiprocessing.util
+import os
+import shoal
+
+store = shoal.open(sys.argv[1])
+if os.fork():
+    os.wait()
+    store.close()
+else:
+    store["key"] = "of the child"
+"""
+
+
+@pytest.mark.parametrize("program", [WITH_A_SERVANT, WITH_A_FORK], ids=["servant", "fork"])
+@pytest.mark.parametrize("multiprocessing", ["first", "later"])
+def test_children_that_end_with_their_parent_count(crew: Crew, name: str, program: str, multiprocessing: str) -> None:
+    """Whichever of the two was imported first, multiprocessing ends its children before their parent leaves the store."""
+    crew.run(program, name, multiprocessing)
+    assert not segment(name).exists()
+
+
 def test_a_store_that_persists_outlives_its_users(crew: Crew, name: str) -> None:
     with shoal.open(name, size="4MiB", persist=True) as store:
         store["key"] = 1

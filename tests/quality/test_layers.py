@@ -16,9 +16,11 @@ PACKAGE = ROOT / "src" / "shoal"
 # implements a part of shoal.h and may use them all.)
 C_LAYERS = (
     "shoal",
+    "compiler",
     "atomics",
     "stream",
     "os",
+    "clock",
     "layout",
     "hash",
     "number",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import math
 import statistics
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
-from shoal.bench import contention, harness, points, timers
+from shoal.bench import contention, harness, points, quiet, timers
 from shoal.bench.contender import Contender, LeftOut, opened
 from shoal.bench.stores import ALL
 from shoal.cli import main
@@ -84,6 +86,46 @@ def test_rounds_become_medians_spreads_and_ratios() -> None:
     assert one.spread == 1.0
     assert two.relative_to(one) == 2.0  # of the rounds' ratios 2, 2 and 0.5; that of the medians is 1
     assert len(notes) == 1
+
+
+def test_disturbed_rounds_are_made_again_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of two cores, those that others use in each round: the second and the fourth are disturbed.
+    clock, others = 0.0, iter([0.0, 0.9, 0.1, 0.5, 0.05])
+    used = 0.0
+
+    def measure() -> None:
+        nonlocal clock, used
+        clock += 10
+        used += 10 * next(others)
+
+    monkeypatch.setattr(quiet.time, "monotonic", lambda: clock)
+    monkeypatch.setattr(quiet, "_used", lambda: (clock + used, clock))
+    rounds = quiet.Rounds(3, patience=100)
+    for _ in rounds:
+        measure()
+    assert rounds.loads == pytest.approx([0.0, 0.9, 0.1, 0.5, 0.05])
+    assert rounds.best == [0, 2, 4]
+    assert rounds.among(["a", "b", "c", "d", "e"]) == ["a", "c", "e"]
+    assert rounds.among(["a"]) == ["a"]
+    assert "0.05 of" in rounds.note()
+    assert "2 rounds were left out" in rounds.note()
+    # Without patience, as many rounds as were asked for; with some, as many as fit.
+    for patience, made in ((0, 2), (25, 4)):
+        others = iter([0.9] * 9)
+        rounds = quiet.Rounds(2, patience)
+        for _ in rounds:
+            measure()
+        assert len(rounds.loads) == made
+        assert len(rounds.best) == 2
+
+
+@pytest.mark.skipif(not quiet.PROC.joinpath("stat").exists(), reason="the load of others is read from /proc")
+def test_what_a_process_and_its_children_use_is_not_that_of_others() -> None:
+    before = quiet._used()
+    subprocess.run([sys.executable, "-c", "sum(range(8_000_000))"], check=True)
+    after = quiet._used()
+    assert after[1] - before[1] >= 0.05
+    assert after[0] - before[0] >= 0.05
 
 
 def test_who_cannot_take_part_is_left_out_with_a_note() -> None:

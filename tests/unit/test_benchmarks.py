@@ -31,6 +31,11 @@ def eviction(load: Callable[[str], ModuleType]) -> ModuleType:
     return load("eviction")
 
 
+@pytest.fixture
+def traces(load: Callable[[str], ModuleType]) -> ModuleType:
+    return load("traces")
+
+
 def best(trace: list[int], capacity: int) -> int:
     """Try every choice of a victim."""
 
@@ -83,17 +88,35 @@ def test_belady_is_the_best_there_is(eviction: ModuleType) -> None:
         assert eviction.exact_sieve(trace, capacity) <= bound
 
 
-def test_our_lru_is_that_of_cachetools(eviction: ModuleType) -> None:
+def test_the_stores_sieve_is_nearly_that_of_the_book(eviction: ModuleType, traces: ModuleType) -> None:
+    # A list for each shard and hand, where there could be one: no more than a hundredth of the requests may be lost by it.
+    trace = traces.zipf(5_000, 40_000, 3, 0.7)
+    for capacity in (600, 1_200):
+        book = eviction.exact_sieve(trace, capacity)
+        assert abs(eviction.sieve(trace, capacity) - book) < 400
+        assert book - eviction.lru(trace, capacity) > 1_500
+
+
+def test_our_lru_is_that_of_cachetools(eviction: ModuleType, traces: ModuleType) -> None:
     pytest.importorskip("cachetools", reason="compares with an optional package")
-    trace = eviction.scans(500, 5_000)
+    trace = traces.scans(500, 5_000)
     assert eviction.lru(trace, 50) == eviction.cachetools_lru(trace, 50)
 
 
-def test_scans_are_of_keys_that_come_once(eviction: ModuleType) -> None:
-    trace = eviction.scans(100, 10_000)
+def test_scans_are_of_keys_that_come_once(traces: ModuleType) -> None:
+    trace = traces.scans(100, 10_000)
     scanned = [key for key in trace if key >= 100]
     assert len(trace) == 10_000
     assert len(scanned) == len(set(scanned)) == 2_000
+
+
+def test_traces_of_real_programs_repeat_themselves_and_are_made_again_alike(traces: ModuleType) -> None:
+    for made in (traces.words, traces.calls):
+        trace = made(3_000)
+        assert trace == made(3_000)
+        assert len(trace) == 3_000
+        assert set(trace) == set(range(len(set(trace))))  # numbered as they come
+        assert 300 < len(set(trace)) < 2_000
 
 
 def test_the_chart_has_a_bar_for_each_store(load: Callable[[str], ModuleType], tmp_path: Path) -> None:

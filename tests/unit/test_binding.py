@@ -47,9 +47,22 @@ def names() -> set[str]:
 
 
 def test_hot_calls_are_c_functions() -> None:
-    for slot in ("__getitem__", "__setitem__", "__delitem__", "__contains__", "__len__"):
+    for slot in ("__getitem__", "__setitem__", "__delitem__", "__len__"):
         assert type(getattr(ArenaStore, slot)).__name__ == "wrapper_descriptor"
-    for method in ("get", "set", "add", "replace", "swap", "delete", "pop", "exists", "incr", "get_many", "set_many"):
+    for method in (
+        "__contains__",
+        "get",
+        "set",
+        "add",
+        "replace",
+        "swap",
+        "delete",
+        "pop",
+        "exists",
+        "incr",
+        "get_many",
+        "set_many",
+    ):
         assert type(getattr(ArenaStore, method)).__name__ == "method_descriptor"
 
 
@@ -401,3 +414,21 @@ def test_dropped_namespaces(store: ArenaStore) -> None:
         store.drop_namespace("default")
     first.close()
     second.close()
+
+
+def test_contains_is_a_method_that_agrees_with_in(store: ArenaStore) -> None:
+    store["there"] = 1
+    bound = store.__contains__
+    assert [bound(key) for key in ("there", "absent")] == [key in store for key in ("there", "absent")] == [True, False]
+    with pytest.raises(KeyTypeError):
+        bound(1)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        ArenaStore.__contains__(object(), "there")  # type: ignore[arg-type]
+
+
+def test_a_subclass_may_have_a_contains_of_its_own() -> None:
+    class Everything(ArenaStore):
+        def __contains__(self, key: object) -> bool:
+            return True
+
+    assert "absent" in Everything.__new__(Everything)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 import random
 import statistics
 import time
@@ -16,8 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .contender import LeftOut, opened
-from .harness import cores_busy, started
+from .harness import started
 from .points import BULK, VALUES, key
+from .quiet import Rounds
 from .timers import percentile
 
 if TYPE_CHECKING:
@@ -104,8 +104,7 @@ def _obey(
     """Begin at `start`; operations, the seconds they took, percentiles of single ones if timed, and wrong reads."""
     task, start, seconds, timed = order
     took: list[int] = []
-    calls = _timed(store, took) if timed else (store.get, store.set, store.incr)
-    chunk = _TASKS[task](names, *calls)
+    chunk = _TIMED[task](names, store, took.append) if timed else _TASKS[task](names, store)
     done = wrong = 0
     size = 16
     while time.monotonic() < start:
@@ -122,23 +121,9 @@ def _obey(
     return done, now - began, {name: percentile(took, at) for name, at in FRACTIONS.items()}, wrong
 
 
-def _timed(store: Contender, took: list[int]) -> tuple[Callable[..., Any], ...]:
-    clock, get, put, incr, note = time.perf_counter_ns, store.get, store.set, store.incr, took.append
+def _read(names: list[str], store: Contender) -> Callable[[int, int], int]:
+    get = store.get
 
-    def timed_get(name: str) -> None:
-        before = clock()
-        get(name)
-        note(clock() - before)
-
-    def timed_put(name: str, value: Any) -> None:
-        before = clock()
-        put(name, value)
-        note(clock() - before)
-
-    return timed_get, timed_put, incr or get
-
-
-def _read(names: list[str], get: Any, put: Any, incr: Any) -> Callable[[int, int], int]:
     def chunk(at: int, to: int) -> int:
         for name in names[at:to]:
             get(name)
@@ -147,8 +132,8 @@ def _read(names: list[str], get: Any, put: Any, incr: Any) -> Callable[[int, int
     return chunk
 
 
-def _write(names: list[str], get: Any, put: Any, incr: Any) -> Callable[[int, int], int]:
-    value = VALUES["str"]
+def _write(names: list[str], store: Contender) -> Callable[[int, int], int]:
+    put, value = store.set, VALUES["str"]
 
     def chunk(at: int, to: int) -> int:
         for name in names[at:to]:
@@ -158,10 +143,13 @@ def _write(names: list[str], get: Any, put: Any, incr: Any) -> Callable[[int, in
     return chunk
 
 
-def _mixed(names: list[str], get: Any, put: Any, incr: Any) -> Callable[[int, int], int]:
-    value = VALUES["str"]
+def _a_tenth_writes(names: list[str]) -> list[tuple[bool, str]]:
     drawn = random.Random(len(names))  # noqa: S311 - the same in every run
-    mixed = [(drawn.random() < 0.1, name) for name in names]
+    return [(drawn.random() < 0.1, name) for name in names]
+
+
+def _mixed(names: list[str], store: Contender) -> Callable[[int, int], int]:
+    get, put, value, mixed = store.get, store.set, VALUES["str"], _a_tenth_writes(names)
 
     def chunk(at: int, to: int) -> int:
         for writes, name in mixed[at:to]:
@@ -174,7 +162,9 @@ def _mixed(names: list[str], get: Any, put: Any, incr: Any) -> Callable[[int, in
     return chunk
 
 
-def _count(names: list[str], get: Any, put: Any, incr: Any) -> Callable[[int, int], int]:
+def _count(names: list[str], store: Contender) -> Callable[[int, int], int]:
+    incr: Any = store.incr
+
     def chunk(at: int, to: int) -> int:
         for _ in range(at, to):
             incr(COUNTER)
@@ -183,8 +173,9 @@ def _count(names: list[str], get: Any, put: Any, incr: Any) -> Callable[[int, in
     return chunk
 
 
-def _scribble(names: list[str], get: Any, put: Any, incr: Any) -> Callable[[int, int], int]:
+def _scribble(names: list[str], store: Contender) -> Callable[[int, int], int]:
     """Write texts of one letter, again and again another one, of two lengths."""
+    put = store.set
     texts = [letter * size for letter in "abcdefgh" for size in SIZES]
 
     def chunk(at: int, to: int) -> int:
@@ -195,8 +186,9 @@ def _scribble(names: list[str], get: Any, put: Any, incr: Any) -> Callable[[int,
     return chunk
 
 
-def _proofread(names: list[str], get: Any, put: Any, incr: Any) -> Callable[[int, int], int]:
+def _proofread(names: list[str], store: Contender) -> Callable[[int, int], int]:
     """Read them, and count what nobody wrote."""
+    get = store.get
 
     def chunk(at: int, to: int) -> int:
         wrong = 0
@@ -209,6 +201,63 @@ def _proofread(names: list[str], get: Any, put: Any, incr: Any) -> Callable[[int
     return chunk
 
 
+# The same with a clock around each call. It is read in the loop itself: in a function of its own, calls would lie so far apart
+# that the two processes met less often.
+
+
+def _timed_read(names: list[str], store: Contender, note: Callable[[int], None]) -> Callable[[int, int], int]:
+    return _timed_calls(names, store.get, note)
+
+
+def _timed_nothing(names: list[str], store: Contender, note: Callable[[int], None]) -> Callable[[int, int], int]:
+    """A get of a dict that is empty: what is measured then is the clock."""
+    nothing: dict[str, Any] = {}
+    return _timed_calls(names, nothing.get, note)
+
+
+def _timed_calls(names: list[str], get: Callable[[str], Any], note: Callable[[int], None]) -> Callable[[int, int], int]:
+    clock = time.perf_counter_ns
+
+    def chunk(at: int, to: int) -> int:
+        for name in names[at:to]:
+            before = clock()
+            get(name)
+            note(clock() - before)
+        return 0
+
+    return chunk
+
+
+def _timed_write(names: list[str], store: Contender, note: Callable[[int], None]) -> Callable[[int, int], int]:
+    clock, put, value = time.perf_counter_ns, store.set, VALUES["str"]
+
+    def chunk(at: int, to: int) -> int:
+        for name in names[at:to]:
+            before = clock()
+            put(name, value)
+            note(clock() - before)
+        return 0
+
+    return chunk
+
+
+def _timed_mixed(names: list[str], store: Contender, note: Callable[[int], None]) -> Callable[[int, int], int]:
+    clock, get, put, value = time.perf_counter_ns, store.get, store.set, VALUES["str"]
+    mixed = _a_tenth_writes(names)
+
+    def chunk(at: int, to: int) -> int:
+        for writes, name in mixed[at:to]:
+            before = clock()
+            if writes:
+                put(name, value)
+            else:
+                get(name)
+            note(clock() - before)
+        return 0
+
+    return chunk
+
+
 _TASKS = {
     "read": _read,
     "write": _write,
@@ -217,6 +266,7 @@ _TASKS = {
     "scribble": _scribble,
     "proofread": _proofread,
 }
+_TIMED = {"read": _timed_read, "write": _timed_write, "mixed": _timed_mixed, "nothing": _timed_nothing}
 
 
 # ---------------------------------------------------------------------- the process that owns the store
@@ -270,6 +320,8 @@ def run(
     rounds: int,
     seconds: float = 0.15,
     modes: Sequence[str] = tuple(MODES),
+    *,
+    patience: float = 0.0,
 ) -> tuple[list[Contended], list[str]]:
     """Measure every contender that two processes can share; the figures, and notes about what was left out."""
     owners: dict[str, tuple[Connection, Any, int]] = {}
@@ -286,8 +338,8 @@ def run(
         else:
             owners[name] = (here, process, count)
     found: dict[tuple[str, str], list[Any]] = {}
-    since, _ = cores_busy(None)
-    for _ in range(rounds):
+    quiet = Rounds(rounds, patience)
+    for _ in quiet:
         for mode in modes:
             for name in list(owners):
                 if mode == "90 % reads" and not stores[name].many_writers:
@@ -304,13 +356,13 @@ def run(
                     _dismiss(*owners.pop(name)[:2])
                 else:
                     found.setdefault((name, mode), []).append(answers)
-    _, cores = cores_busy(since)
-    notes.append(f"cores busy while two processes ran: {cores:.2f} of {os.cpu_count()} (two of them are ours)")
+    notes.append(quiet.note())
+    notes += _clock([owner[0] for owner in owners.values()][:1], seconds)
     wrong = {name: _check(owner[0], seconds) for name, owner in owners.items() if "one writes, one reads" in modes}
     for pipe, process, _ in owners.values():
         _dismiss(pipe, process)
     figures = [
-        _summary(name, mode, min(keys, stores[name].max_keys), answers, wrong.get(name, ""))
+        _summary(name, mode, min(keys, stores[name].max_keys), quiet.among(answers), wrong.get(name, ""))
         for (name, mode), answers in found.items()
     ]
     return figures, notes
@@ -333,6 +385,17 @@ def _dismiss(pipe: Connection, process: Any) -> None:
     with contextlib.suppress(BrokenPipeError):
         pipe.send(None)
     process.join()
+
+
+def _clock(pipes: Sequence[Connection], seconds: float) -> list[str]:
+    """What of each latency is the clock's, as a note."""
+    notes = []
+    for pipe in pipes:
+        answer = _ask(pipe, (("nothing", "nothing"), seconds, True))
+        if not any(isinstance(part, str) for part in _parts(answer)):
+            worst = ", ".join(f"{at} {max(part[2][at] for part in answer):,.0f} ns" for at in FRACTIONS)
+            notes.append(f"in every latency is the clock; with nothing but a get of an empty dict: {worst}")
+    return notes
 
 
 def _check(pipe: Connection, seconds: float) -> str:

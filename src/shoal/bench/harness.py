@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import os
 import statistics
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .contender import LeftOut, opened
+from .quiet import Rounds
 
-__all__ = ["Figure", "Prepare", "cores_busy", "run", "started"]
+__all__ = ["Figure", "Prepare", "run", "started"]
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -71,18 +69,6 @@ def _serve(pipe: Connection, contender: Callable[[], Any], prepare: Prepare, opt
         store.close()
 
 
-def cores_busy(since: tuple[float, float] | None) -> tuple[tuple[float, float], float]:
-    """Cores that were busy, with whatever, since the last call, whose first result is handed back in; 0 if unknown."""
-    try:
-        first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0]
-    except OSError:
-        return (0.0, 0.0), 0.0
-    fields = [int(field) for field in first.split()[1:9]]
-    busy = (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
-    now = time.monotonic()
-    return (busy, now), 0.0 if since is None else (busy - since[0]) / (now - since[1])
-
-
 def _answer(pipe: Connection) -> Any:
     """What the other process says; that it ended, if it did."""
     try:
@@ -92,11 +78,16 @@ def _answer(pipe: Connection) -> Any:
 
 
 def run(
-    prepare: Prepare, options: dict[str, Any], rounds: int, stores: Mapping[str, Callable[[], Any]]
+    prepare: Prepare,
+    options: dict[str, Any],
+    rounds: int,
+    stores: Mapping[str, Callable[[], Any]],
+    patience: float = 0.0,
 ) -> tuple[list[Figure], list[str]]:
     """Measure every contender; the figures, and notes about what was left out and how busy the machine was.
 
-    Contenders are classes, or other picklable functions, by name.
+    Contenders are classes, or other picklable functions, by name. So many seconds of `patience` may go to rounds that are
+    made again, because others were busy.
     """
     pipes: dict[str, tuple[Connection, Any, list[str]]] = {}
     notes = []
@@ -109,8 +100,8 @@ def run(
         else:
             pipes[name] = (here, process, works)
     samples: dict[tuple[str, str], list[float]] = {}
-    since, _ = cores_busy(None)
-    for _ in range(rounds):
+    quiet = Rounds(rounds, patience)
+    for _ in quiet:
         for work in dict.fromkeys(work for _, _, works in pipes.values() for work in works):
             for name, (pipe, _, works) in pipes.items():
                 if work in works:
@@ -123,14 +114,14 @@ def run(
                         samples.pop((name, work), None)
                     else:
                         samples.setdefault((name, work), []).append(taken)
-    _, cores = cores_busy(since)
-    notes.append(f"cores busy while measuring: {cores:.2f} of {os.cpu_count()} (one of them is ours)")
+    notes.append(quiet.note())
     for pipe, process, _ in pipes.values():
         with contextlib.suppress(BrokenPipeError):
             pipe.send(None)
         process.join()
     figures = []
-    for (name, work), values in samples.items():
+    for (name, work), all_values in samples.items():
+        values = quiet.among(all_values)
         median = statistics.median(values)
         figures.append(
             Figure(

@@ -131,7 +131,12 @@ class Lmdb(Contender):
                 data = transaction.get(key.encode())
                 transaction.put(key.encode(), encode(1 if data is None else decode(data) + 1))
 
+        def view(key: str) -> Any:  # what is packed, where it lies; it is valid as long as the transaction
+            transaction = begin(buffers=True)
+            return transaction, transaction.get(key.encode())
+
         self.get, self.set, self.delete, self.contains, self.incr = get, put, delete, contains, incr
+        self.view = view
 
     def load(self, items: Iterable[tuple[str, Any]]) -> None:
         with self.env.begin(write=True) as transaction:

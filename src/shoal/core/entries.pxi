@@ -85,7 +85,7 @@ cdef class Entries(Handle):
                 return _OBJECT
             if size <= SMALL:
                 return _read(small, size, self._pickle)
-            if size > RELEASE:
+            if size > PINNED:
                 made = self._find_pinned(key, c)
                 if made is not _UNPINNED:
                     return made
@@ -108,7 +108,7 @@ cdef class Entries(Handle):
 
     @cython.final
     cdef object _find_pinned(self, object key, call_t *c):
-        """A large value's bytes stay where they are while they are copied without the GIL."""
+        """A large value's bytes stay where they are while they are copied, without the GIL if they are many."""
         cdef head_t head
         cdef uint8_t *to = NULL
         cdef size_t size
@@ -130,11 +130,15 @@ cdef class Entries(Handle):
                 c.meta = c.pin.meta
                 size = c.meta.size
                 made = _room(c.pin.data, size, size, &head, &to)
-                with nogil:
+                if size < RELEASE:
                     memcpy(to, c.pin.data + head.size, size - head.size)
+                else:
+                    with nogil:
+                        memcpy(to, c.pin.data + head.size, size - head.size)
             finally:
-                with nogil:
-                    shoal_unpin(c.arena, &c.pin)
+                if not shoal_unpin_at_once(c.arena, &c.pin):
+                    with nogil:
+                        shoal_unpin(c.arena, &c.pin)
             if PyErr_Occurred() != NULL:
                 _raise_pending()
         finally:

@@ -5,8 +5,9 @@
 
 cdef enum:
     PLAIN_DEPTH = 24        # containers inside one another; more are the codec's
-    NAMES = 512             # keys of dicts that are remembered
+    NAMES = 512             # keys of dicts that are remembered, each in one of two places
     NAME_MAX = 40           # bytes of such a key
+    PRESIZED = 1024         # entries of a dict that get room at once: damaged bytes may promise any number
 
 cdef struct packer_t:
     PyObject *block         # a bytes object
@@ -14,7 +15,13 @@ cdef struct packer_t:
     uint8_t *end
 
 # Keys of dicts come again and again: of the same bytes, the same str, whose hash is known already.
-cdef PyObject *_names[NAMES]
+cdef struct name_t:
+    uint64_t first          # its first eight bytes
+    uint64_t last           # and its last, if it has more
+    size_t size
+    PyObject *text
+
+cdef name_t _names[NAMES]
 
 
 cdef bint _reserve(packer_t *p, size_t n) except -1:
@@ -143,30 +150,51 @@ cdef inline uint64_t _take_be(source_t *s, int count, bint *ok) noexcept:
     return word
 
 
+cdef inline uint64_t _short_word(const uint8_t *p, size_t n) noexcept:
+    """1 to 7 bytes as a word: loads that overlap are faster than a loop over them."""
+    cdef uint32_t low, high
+    if n < 4:
+        return p[0] | <uint64_t>p[n // 2] << (8 * (n // 2)) | <uint64_t>p[n - 1] << (8 * (n - 1))
+    memcpy(&low, p, 4)
+    memcpy(&high, p + n - 4, 4)
+    return low | <uint64_t>high << (8 * (n - 4))
+
+
+cdef inline bint _is_name(const name_t *name, uint64_t first, uint64_t last, const uint8_t *p, size_t n) noexcept:
+    if name.first != first or name.last != last or name.size != n:
+        return False
+    return n <= 16 or memcmp(PyUnicode_DATA(<object>name.text), p, n) == 0
+
+
 cdef object _name_of(const uint8_t *p, size_t n):
     """The str of a dict's key."""
     cdef uint64_t first = 0, last = 0
-    cdef size_t place = 0
-    cdef object name
-    if 0 < n <= NAME_MAX:
-        # Its first and its last eight bytes tell most keys of a program apart.
-        memcpy(&first, p, n if n < 8 else 8)
-        if n > 8:
-            memcpy(&last, p + n - 8, 8)
-        place = <size_t>(((first ^ last * 3 ^ n) * <uint64_t>0x9E3779B97F4A7C15) >> 55) % NAMES
-        if _names[place] != NULL:
-            name = <object>_names[place]
-            if <size_t>PyUnicode_GET_LENGTH(name) == n and memcmp(PyUnicode_DATA(name), p, n) == 0:
-                return name
+    cdef size_t place
+    cdef object text
+    if not 0 < n <= NAME_MAX:
+        return PyUnicode_DecodeUTF8(<const char *>p, n, NULL)
+    if n >= 8:
+        memcpy(&first, p, 8)
+        memcpy(&last, p + n - 8, 8)
+    else:
+        first = _short_word(p, n)
+    place = <size_t>(((first ^ last * 3 ^ n) * <uint64_t>0x9E3779B97F4A7C15) >> 55) % NAMES
+    if _is_name(&_names[place], first, last, p, n):
+        return <object>_names[place].text
+    if _is_name(&_names[place ^ 1], first, last, p, n):
+        return <object>_names[place ^ 1].text
     if not all_ascii(p, n):
         return PyUnicode_DecodeUTF8(<const char *>p, n, NULL)
-    name = PyUnicode_New(n, 127)
-    memcpy(PyUnicode_DATA(name), p, n)
-    if 0 < n <= NAME_MAX:
-        Py_INCREF(name)
-        Py_XDECREF(_names[place])
-        _names[place] = <PyObject *>name
-    return name
+    text = PyUnicode_New(n, 127)
+    memcpy(PyUnicode_DATA(text), p, n)
+    Py_XDECREF(_names[place ^ 1].text)
+    _names[place ^ 1] = _names[place]
+    Py_INCREF(text)
+    _names[place].first = first
+    _names[place].last = last
+    _names[place].size = n
+    _names[place].text = <PyObject *>text
+    return text
 
 
 cdef object _unpack(source_t *s, int depth, bint *ok):
@@ -199,7 +227,7 @@ cdef object _unpack(source_t *s, int depth, bint *ok):
         if not ok[0] or depth == 0 or n > <uint64_t>(s.end - s.at):
             ok[0] = False
             return None
-        mapping = {}
+        mapping = dict_for(n) if 5 < n <= PRESIZED else {}  # (one that is made is large enough for five)
         for i in range(n):
             key = _unpack_key(s, ok)
             if not ok[0]:

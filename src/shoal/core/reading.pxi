@@ -62,3 +62,23 @@ cdef class Reader(Opened):
     def _get_bytes(self, key):
         """(size, created, modified, expires, version, encoded bytes), or None."""
         return self._copy(key)
+
+
+# `key in store` goes through a slot of the type. Who binds `store.__contains__`, as one does in a loop, would get a wrapper of that
+# slot, which makes a tuple at each call; so there is a method beside the slot, as `dict` has one (METH_COEXIST).
+cdef PyMethodDef _contains_def
+
+
+cdef object _contains(object store, object key):
+    cdef call_t c
+    return (<Reader>store)._look(key, &c, NULL, 0)
+
+
+def add_contains(kind):
+    """Give a class of stores, whose slots are made already, the method."""
+    _contains_def.ml_name = "__contains__"
+    _contains_def.ml_meth = <PyCFunction>_contains
+    _contains_def.ml_flags = METH_O
+    _contains_def.ml_doc = "Whether there is an entry."
+    (<dict><object>(<PyTypeObject *>kind).tp_dict)["__contains__"] = PyDescr_NewMethod(<PyTypeObject *>kind, &_contains_def)
+    PyType_Modified(<PyTypeObject *>kind)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Learnings"]
 
+_OWNERS = ("user_id", "agent_id", "team_id", "session_id")
+
 
 class Learnings:
     """The methods of `BaseDb` about learnings, which Agno's own `InMemoryDb` lacks; as its SQL databases have them."""
@@ -32,17 +34,8 @@ class Learnings:
         workflow_id: str | None = None,
     ) -> Row | None:
         """The content of the first learning that is all of this, in a dict; None if there is none."""
-        rows = self._learnings.rows(
-            learning_type=learning_type,
-            user_id=user_id,
-            agent_id=agent_id,
-            team_id=team_id,
-            workflow_id=workflow_id,
-            session_id=session_id,
-            namespace=namespace,
-            entity_id=entity_id,
-            entity_type=entity_type,
-        )
+        owners = (user_id, agent_id, team_id, session_id)
+        rows = self._rows_of(learning_type, owners, namespace, entity_id, entity_type, workflow_id)
         return {"content": rows[0]["content"]} if rows else None
 
     def upsert_learning(
@@ -114,16 +107,25 @@ class Learnings:
         workflow_id: str | None = None,
     ) -> list[Row]:
         """The learnings that are all of this, the latest first."""
-        rows = self._learnings.rows(
+        owners = (user_id, agent_id, team_id, session_id)
+        rows = self._rows_of(learning_type, owners, namespace, entity_id, entity_type, workflow_id)
+        found: list[Row] = page_of(sorted_by(rows, "updated_at", "desc"), limit, None)
+        return found
+
+    def _rows_of(
+        self,
+        learning_type: str | None,
+        owners: tuple[str | None, ...],
+        namespace: str | None,
+        entity_id: str | None,
+        entity_type: str | None,
+        workflow_id: str | None,
+    ) -> list[Row]:
+        return self._learnings.rows(
             learning_type=learning_type,
-            user_id=user_id,
-            agent_id=agent_id,
-            team_id=team_id,
-            workflow_id=workflow_id,
-            session_id=session_id,
+            **dict(zip(_OWNERS, owners, strict=True)),
             namespace=namespace,
             entity_id=entity_id,
             entity_type=entity_type,
+            workflow_id=workflow_id,
         )
-        found: list[Row] = page_of(sorted_by(rows, "updated_at", "desc"), limit, None)
-        return found

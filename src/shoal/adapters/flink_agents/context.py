@@ -12,6 +12,7 @@ import shoal
 from ...errors import KeyTypeError
 from .bases import MemoryType, RunnerContextBase
 from .memory import LocalMemoryObject
+from .tree import TreeState
 from .ttl import StateTtl
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ class SharedMemories:
         run = self._store.run(self._key)
         run.__enter__()
         self._pid = os.getpid()
-        self.sensory = LocalMemoryObject(MemoryType.SENSORY, run.sensory_memory, any_value=self._any_value)
+        self._state = TreeState(run.sensory_memory)
+        self.sensory = LocalMemoryObject(MemoryType.SENSORY, self._state, any_value=self._any_value)
         return run
 
     def clear_sensory(self) -> None:
@@ -84,8 +86,9 @@ class SharedMemories:
             self._run = self._begin()
 
     def end(self) -> None:
-        """Remove what is in sensory memory, for good."""
+        """Remove what is in sensory memory, for good: writing to it is a RuntimeError from now on."""
         self.ended = True
+        self._state.end()
         self._run.__exit__(None, None, None)
 
 
@@ -163,7 +166,10 @@ class RunnerContext(RunnerContextBase):
         self._memories.clear_sensory()
 
     def close(self) -> None:
-        """Remove what is in sensory memory, and close the store if it was opened by its URL. Twice is fine."""
+        """Remove what is in sensory memory, and close the store if it was opened by its URL. Twice is fine.
+
+        Writing to sensory memory is a RuntimeError from then on, also through a handle that was kept.
+        """
         self._memories.end()
         if self._opened is not None:
             self._opened.close()

@@ -33,12 +33,13 @@ class TreeState(State):
         ttl: How long fields live; None: as long as the namespace says.
     """
 
-    __slots__ = ("_depth", "_memory", "_ttl")
+    __slots__ = ("_depth", "_ended", "_memory", "_ttl")
 
     def __init__(self, memory: MemoryObject, ttl: StateTtl | None = None) -> None:
         self._memory = memory
         self._ttl = ttl
         self._depth = len(split(memory.path))
+        self._ended = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         return TreeState, (self._memory, self._ttl)
@@ -100,7 +101,16 @@ class TreeState(State):
 
     # ------------------------------------------------------------------ writing
 
+    def end(self) -> None:
+        """Refuse to write from now on: nobody would remove it."""
+        self._ended = True
+
+    def _check(self) -> None:
+        if self._ended:
+            raise RuntimeError("the context that this memory belongs to was closed")
+
     def set(self, path: str, value: Any) -> None:
+        self._check()
         if not path:
             raise is_object(path)
         place = _place(path)
@@ -121,6 +131,7 @@ class TreeState(State):
             self._memory.delete(_inside(pegged))
 
     def new_object(self, path: str, *, overwrite: bool) -> None:
+        self._check()
         if not path:
             return
         place = _place(path)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from ... import errors
 from ...backends import open as open_store
-from ...errors import CapacityExceeded
 from ...options import MISSING, parse_max_keys, parse_ttl
 from ...patterns import escape
 from ...store import Store
@@ -82,8 +82,8 @@ class SharedMemoryPlugin:
         url: str | Store | None = None,
     ) -> None:
         asked = config or SharedMemoryConfig(max_keys, ttl_ms, namespace)
+        store = url if isinstance(url, Store) else opened(url)
         with translated():
-            store = url if isinstance(url, Store) else open_store(url)
             try:
                 self.config, self._store = _enter(store, asked)
             finally:
@@ -115,7 +115,7 @@ class SharedMemoryPlugin:
             await self._call(key, self._store.set, key, value)
         except StorageError as error:
             full = error.__cause__
-            if isinstance(full, CapacityExceeded) and full.limit == self.config.max_keys:
+            if isinstance(full, errors.CapacityExceeded) and full.limit == self.config.max_keys:
                 raise StorageError(
                     f"Maximum capacity reached ({self.config.max_keys} keys)", key=key, limit=full.limit
                 ) from full
@@ -205,6 +205,15 @@ class SharedMemoryPlugin:
 
 InMemorySharedMemoryPlugin = SharedMemoryPlugin
 """The name that the class has in Rust."""
+
+
+def opened(url: str | None) -> Store:
+    """The store of a URL. Whatever is wrong with either is a `StorageError`: it is about no key and no value. Or `AccessDenied`."""
+    with translated():
+        try:
+            return open_store(url)
+        except (errors.InvalidKey, errors.InvalidValue) as error:
+            raise StorageError(str(error)) from error
 
 
 def _enter(store: Store, asked: SharedMemoryConfig) -> tuple[SharedMemoryConfig, Store]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from ...backends import open as open_store
 from ...store import Store
-from .errors import translated
-from .plugin import SharedMemoryPlugin
+from .plugin import SharedMemoryPlugin, opened
 
 TYPE_CHECKING = False  # typing is slow to import; checkers know this name
 if TYPE_CHECKING:
@@ -65,8 +63,7 @@ class ProviderRegistry:
     def _opened(self) -> Store:
         if self._store is None:
             assert not isinstance(self._url, Store)
-            with translated():
-                self._store = open_store(self._url)
+            self._store = opened(self._url)
         return self._store
 
 

@@ -27,6 +27,7 @@ __all__ = ["DEFAULT_CONTEXT", "Rows", "is_row_key"]
 DEFAULT_CONTEXT = "default"
 
 _STAMP = re.compile(r"\d{20}-[0-9a-f]{12}")
+_AT_ONCE = 1e-9  # a ttl: the field has expired before anybody can look at it
 _last = 0
 _lock = Lock()
 
@@ -106,12 +107,18 @@ class Rows:
         return row
 
     def delete(self, key: str) -> None:
-        """Remove a row, if there is one."""
+        """Remove a row, if there is one; with the last row of a context, or of an agent, its name goes."""
         row = self.get(key)
+        if row is None:
+            return
         context, _, stamp = key.rpartition(":")
-        if row is not None and self._memory.delete(f"{_context(context)}.{stamp}"):
-            for index in _indexes(row["metadata"]):
-                self._memory.delete(f"{index}.{_name('', context)}.{stamp}")
+        self._expire(f"{_context(context)}.{stamp}")
+        for index in _indexes(row["metadata"]):
+            self._expire(f"{index}.{_name('', context)}.{stamp}")
+
+    def _expire(self, path: str) -> None:
+        """Remove a field so that the objects above it go with the last one that they have: `delete` would leave them."""
+        self._memory.touch(path, _AT_ONCE)
 
     def clear(self) -> None:
         """Remove all rows."""
