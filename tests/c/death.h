@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <sys/ptrace.h>
 
+#include "places.h"
 #include "process.h"
 #include "room.h"
 
@@ -143,6 +144,8 @@ static inline pid_t child_before(shoal_arena *a, const shoal_namespace *ns, void
         if (process_ready(a) != SHOAL_OK)
             _exit(8);
         get_text(a, ns, "base1"); /* whatever is done lazily is done now */
+        if (places_trace)
+            places_trace();
         raise(SIGSTOP);
         act(a, ns);
         raise(SIGSTOP);
@@ -207,10 +210,17 @@ static inline void walk(const scenario *s)
         while (on == 1 && right) {
             on = step(pid);
             steps++;
-            if (on < 0)
+            if (on < 0) {
                 check_fail(__FILE__, __LINE__, "the child failed at step %u", steps);
-            else if ((copy_take(a, &c) && (states++ < STATES || states % 8 == 0)) || on == 0)
+                break;
+            }
+            bool changed = copy_take(a, &c), tried = on == 0;
+            if (changed)
+                tried |= states++ < STATES || states % 8 == 0 || place_is_new();
+            if (tried)
                 right = state_is_right(a, &c, s, on == 0);
+            if (changed)
+                place_met(tried && right);
         }
         if (!right)
             check_fail(__FILE__, __LINE__, "killed after %u instructions (state %u)", steps, states);
@@ -251,8 +261,12 @@ static inline void walk_recovery(const scenario *s, unsigned victim)
         if (begin_steps(pid)) {
             copy_take(b, &inner);
             for (; step(pid) == 1 && right && steps < 150000; steps++)
-                if (copy_take(b, &inner) && states++ % 5 == 0 && tried++ < 400)
-                    right = state_is_right(b, &inner, &(scenario){nothing, nothing, s->check}, false);
+                if (copy_take(b, &inner)) {
+                    bool try = (states++ % 5 == 0 && tried++ < 400) || place_is_new();
+                    if (try)
+                        right = state_is_right(b, &inner, &(scenario){nothing, nothing, s->check}, false);
+                    place_met(try && right);
+                }
             if (!right)
                 check_fail(__FILE__, __LINE__, "recovery killed after %u instructions (state %u)", steps, states);
             CHECK(states > 20);

@@ -206,6 +206,8 @@ static pid_t start(const passage *p)
         if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
             _exit(7);
         shoal_arena *mine = p->before ? p->before() : inherited;
+        if (places_trace)
+            places_trace();
         raise(SIGSTOP);
         p->act(mine);
         raise(SIGSTOP);
@@ -321,6 +323,7 @@ static void walk_passage(void)
         check_after(current);
         if (check_failures)
             check_fail(__FILE__, __LINE__, "killed after %u system calls and %u changes since", found[i].calls, found[i].changes);
+        place_met(check_failures == 0 && found[i].changes);
     }
     printf("  %s: %u instants\n", current->name, n);
     if (l.fd >= 0)
