@@ -19,6 +19,7 @@ import argparse
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -117,6 +118,13 @@ def gather(library: str, counts: bytes) -> list[Place]:
     for site, chain in chains(library, sites).items():
         place = places.setdefault(chain, Place(chain))
         place.seen |= counts[HEADER_BYTES + site]
+    # What a header's line stores to does not depend on where it is inlined.
+    lines: dict[tuple[str, int], int] = defaultdict(int)
+    for chain, place in places.items():
+        lines[chain[0][0], chain[0][2]] |= place.seen
+    for chain, place in places.items():
+        if not place.seen and lines[chain[0][0], chain[0][2]] == ELSEWHERE:
+            place.seen = ELSEWHERE
     return [places[chain] for chain in sorted(places)]
 
 

@@ -21,7 +21,9 @@
 
 #define BASE 30u            /* keys that the operation does not concern */
 #define LARGE ((size_t)33000)
+#ifndef STATES
 #define STATES 150u         /* all of the first states are tried, then one in eight */
+#endif
 
 typedef struct scenario {
     void (*setup)(shoal_arena *a, const shoal_namespace *ns);
