@@ -57,7 +57,7 @@ static void make_chain(shoal_arena *a, const shoal_namespace *ns)
             i++;
         }
     }
-    while (a->shards[0].entries * 100 + 100 > a->shards[0].nbuckets * BUCKET_SLOTS * 77) /* no split in the next insert */
+    while (a->shards[0].entries * 100 + 100 > a->shards[0].nbuckets * BUCKET_SLOTS * LOAD_PERCENT) /* no split in the next insert */
         CHECK_STATUS(put(a, ns, numbered("split", number++), "x"), SHOAL_OK);
     CHECK(a->shards[0].chained > 0);
 }
@@ -82,7 +82,7 @@ static void fill_before_split(shoal_arena *a, const shoal_namespace *ns)
 {
     shard *sh = &a->shards[0];
     unsigned fills = 0, gone = 0;
-    while (sh->nbuckets < 40 || (sh->entries + 1) * 100 <= sh->nbuckets * BUCKET_SLOTS * 77)
+    while (sh->nbuckets < 40 || (sh->entries + 1) * 100 <= sh->nbuckets * BUCKET_SLOTS * LOAD_PERCENT)
         CHECK_STATUS(put(a, ns, numbered("fill", fills++), "x"), SHOAL_OK);
     uint64_t target = sh->nbuckets - (1ull << (63 - __builtin_clzll(sh->nbuckets)));
     for (unsigned number = 0; bucket_at(a, sh, target)->word % SEQ_ONE == 0 && gone < fills; number++) {
@@ -96,7 +96,12 @@ static void fill_before_split(shoal_arena *a, const shoal_namespace *ns)
     CHECK(bucket_at(a, sh, target)->word % SEQ_ONE != 0);
 }
 
-static void splitting(void) { walk(&(scenario){fill_before_split, put_new, absent_or_new}); }
+static void split_if_new(shoal_arena *a, const shoal_namespace *ns, bool done)
+{
+    absent_or_new(a, ns, done);
+    CHECK(!done || a->shards[0].nbuckets > 40);
+}
+static void splitting(void) { walk(&(scenario){fill_before_split, put_new, split_if_new}); }
 
 /* ---- large values */
 

@@ -159,12 +159,12 @@ static void write_at_the_hand(shoal_arena *a, const shoal_namespace *ns)
     shoal_namespace other = sieve(a);
     (void)ns;
     put(a, &other, "k1", "w"); /* where it lies: it is seen as visited again */
-    for (unsigned i = 1; i < 6; i++) {
+    for (unsigned i = 1; i < 3; i++) {
         put_pattern(a, &other, numbered("k", i), i, 700, false);
         put(a, &other, numbered("new", i), "v");
         get_text(a, &other, numbered("k", 8 + i));
     }
-    for (unsigned i = 1; i < LISTED; i++)
+    for (unsigned i = 1; i < 6; i++)
         del(a, &other, numbered("k", i));
 }
 static void no_more_than_limited(shoal_arena *a, const shoal_namespace *ns, bool done)
@@ -172,7 +172,7 @@ static void no_more_than_limited(shoal_arena *a, const shoal_namespace *ns, bool
     shoal_namespace other = sieve(a);
     (void)ns;
     uint64_t count = count_of(a, &other);
-    CHECK(count <= LISTED && (!done || count <= 6));
+    CHECK(count <= LISTED && (!done || count < LISTED));
     CHECK_EQ(keys_of(a, &other, ""), count);
 }
 static void writing_at_the_hand(void) { walk(&(scenario){fill_sieve, write_at_the_hand, no_more_than_limited}); }
@@ -188,17 +188,20 @@ static void fill_timed(shoal_arena *a, const shoal_namespace *ns)
         CHECK_STATUS(put_ttl(a, &other, numbered("t", i), "v", (1000 + i) * SECOND), SHOAL_OK);
     CHECK_STATUS(put_ttl(a, &other, "expired", "v", 1), SHOAL_OK);
 }
+/* Each write steps over four: the i-th finds the cursor at t(4 i + 4). */
 static void write_at_the_cursor(shoal_arena *a, const shoal_namespace *ns)
 {
     shoal_namespace other = timed(a);
     shoal_namespace_stats count;
     (void)ns;
-    for (unsigned i = 0; i < 16; i++)
-        put_pattern(a, &other, numbered("t", i), i, 600, false);
-    for (unsigned i = 16; i < 28; i++)
-        del(a, &other, numbered("t", i));
-    put_ttl(a, &other, "expired", "v", 1);
+    put_pattern(a, &other, "t4", 4, 600, false);
+    put_pattern(a, &other, "t8", 8, 600, false);
+    del(a, &other, "t12");
+    del(a, &other, "t16");
     shoal_namespace_count(a, &other, &count, WAIT);
+    put_ttl(a, &other, "expired", "v", 1);
+    shoal_touch(a, &other, "t0", 2, 1000 * SECOND, WAIT);
+    shoal_sweep(a, WAIT);
     put_ttl(a, &other, "expired", "v", 1);
     shoal_touch(a, &other, "expired", 7, SECOND, WAIT);
 }
@@ -208,8 +211,8 @@ static void timed_are_there(shoal_arena *a, const shoal_namespace *ns, bool done
     (void)ns;
     CHECK_TEXT(get_text(a, &other, "t29"), "v");
     CHECK_TEXT(get_text(a, &other, "expired"), "(miss)");
-    CHECK(!done || count_of(a, &other) == 18);
-    CHECK(keys_of(a, &other, "t") >= 18);
+    CHECK(!done || count_of(a, &other) == 28);
+    CHECK(keys_of(a, &other, "t") >= 28);
 }
 static void writing_at_the_cursor(void) { walk(&(scenario){fill_timed, write_at_the_cursor, timed_are_there}); }
 
@@ -328,7 +331,8 @@ static void read_all(shoal_arena *a, const shoal_namespace *ns)
     fields(a, &t, "o");
     keys_of(a, ns, "k");
     count_of(a, ns);
-    shoal_verify(a, ignore_report, NULL, WAIT);
+    if (places_trace) /* of many steps, and with nothing to see but its locks */
+        shoal_verify(a, ignore_report, NULL, WAIT);
     a->shards[0].lock.word = LOCK_OWNER_MASK; /* a writer that died there: what is read is read under the lock, after it */
     for (uint64_t i = 0; i < a->shards[0].nbuckets; i++)
         bucket_at(a, &a->shards[0], i)->word += SEQ_ONE;
