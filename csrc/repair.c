@@ -337,16 +337,18 @@ static shoal_status salvage_table(repair *r, uint32_t shard_index)
     shoal_arena *a = r->from;
     const shard *sh = &a->shards[shard_index];
     shoal_status status = SHOAL_OK;
-    uint64_t n = sh->nbuckets <= BUCKETS_MAX ? sh->nbuckets : 0, state;
+    uint64_t n = sh->nbuckets <= BUCKETS_MAX ? sh->nbuckets : 0, lost = 0, state;
     for (uint64_t i = 0; i < n && status == SHOAL_OK; i++) {
         const bucket *head = bucket_at(a, sh, i);
         if (head) {
             status = salvage_chain(r, shard_index, head, true);
         } else {
-            tell(r, "shard %u: %u buckets cannot be found through the directory", shard_index, SEGMENT_BUCKETS);
+            lost += SEGMENT_BUCKETS;
             i |= SEGMENT_BUCKETS - 1;
         }
     }
+    if (lost) /* in one line: a damaged count may speak of millions */
+        tell(r, "shard %u: %llu buckets cannot be found through the directory", shard_index, (unsigned long long)lost);
     for (uint64_t page = 0; page < a->pages && status == SHOAL_OK; page++) {
         if (!page_walk(a, page, a->pages, &state) || page_kind(state) != PAGE_TABLE || page_shard(state) != shard_index)
             continue;
