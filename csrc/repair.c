@@ -435,7 +435,7 @@ static void adopt(shoal_arena *into, const shoal_arena *from)
 static shoal_status replace(repair *r, const char *name, const char *path, uint32_t mode)
 {
     char scratch[SHOAL_NAME_MAX + 1], scratch_path[ARENA_PATH];
-    snprintf(scratch, sizeof scratch, "%.170s~repair-%ld", name, (long)getpid());
+    snprintf(scratch, sizeof scratch, "%.170s" ARENA_SCRATCH "%ld", name, (long)getpid());
     shoal_options options = {.flag = 'n', .mode = mode, .size = r->from->pages << PAGE_SHIFT, .wait = FILL_WAIT};
     shoal_status status = shoal_open(scratch, &options, &r->into, NULL);
     if (status != SHOAL_OK)
@@ -443,10 +443,9 @@ static shoal_status replace(repair *r, const char *name, const char *path, uint3
     adopt(r->into, r->from);
     status = salvage(r);
     if (status == SHOAL_OK && arena_path_of(scratch, scratch_path)) {
-        store_relaxed(&r->into->header->persist, 1); /* nobody uses it: it would be gone with us */
+        store_relaxed(&r->into->header->persist, PERSIST_ONCE_NAMED); /* nobody uses it: it would be gone with us */
         status = rename(scratch_path, path) == 0 ? SHOAL_OK : SHOAL_OS;
-        if (status != SHOAL_OK)
-            store_relaxed(&r->into->header->persist, 0);
+        store_relaxed(&r->into->header->persist, status == SHOAL_OK ? PERSIST_ALWAYS : 0);
     }
     shoal_close(r->into);
     return status;

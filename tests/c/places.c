@@ -9,6 +9,7 @@
 #include "places.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@ typedef struct places {
 
 extern const char __ehdr_start __attribute__((visibility("hidden"))); /* of this library, the linker says */
 static places *all;
-static bool stepped;
+static bool stepped, stopping;
 static struct { uintptr_t from, to; } mappings[MAPPINGS];
 static unsigned mappings_high;
 
@@ -47,6 +48,7 @@ __attribute__((constructor)) static void begin(void)
 }
 
 void places_trace(void) { stepped = true; }
+void places_stop(void) { stopping = true; }
 
 bool places_new(void) { return all && all->last && !(all->seen[all->last] & KILLED); }
 
@@ -70,6 +72,8 @@ static inline void note(const void *site, const void *to)
             flag = ARENA;
     if (!(all->seen[place] & flag))
         __atomic_fetch_or(&all->seen[place], flag, __ATOMIC_RELAXED);
+    if (stopping && places_new())
+        raise(SIGSTOP); /* nothing was stored since, for this is called before each store */
     if (stepped && flag == ARENA)
         all->last = place;
 }

@@ -8,6 +8,7 @@
 #define PLACES_MAX ((uint64_t)1 << 21)
 
 __attribute__((weak)) void places_trace(void);      /* this process is the one that is stepped */
+__attribute__((weak)) void places_stop(void);       /* and stops by itself after each store that is a new one (SIGSTOP) */
 __attribute__((weak)) bool places_new(void);        /* its last store is one after which none was killed yet */
 __attribute__((weak)) void places_met(bool killed); /* it was killed after it, and all was right; or that state was left out */
 
