@@ -272,12 +272,12 @@ static inline shoal_arena *left_at(shoal_arena *a, const shoal_namespace *ns, vo
 static inline void walk_taking_over(shoal_arena *a, const shoal_namespace *ns, const scenario *s)
 {
     copy c = {0};
-    unsigned steps = 0, tried = 0, states = 0;
+    unsigned steps = 0, tried = 0, states = 0, most = places_met ? 3000000 : 150000;
     bool right = true;
     pid_t pid = child_before(a, ns, take_over);
     if (begin_steps(pid)) {
         copy_take(a, &c);
-        for (; step(pid) == 1 && right && steps < 150000; steps++)
+        for (; step(pid) == 1 && right && steps < most; steps++)
             if (copy_take(a, &c)) {
                 bool try = (states++ % RECOVERIES == 0 && tried++ < 400) || place_is_new();
                 if (try)

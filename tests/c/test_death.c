@@ -291,10 +291,12 @@ static void old_or_large_new(shoal_arena *a, const shoal_namespace *ns, bool don
     CHECK(get_pattern(a, ns, "key", 2, LARGE + 5000) == SHOAL_OK || (!done && strcmp(get_text(a, ns, "key"), "old") == 0));
 }
 
+static bool is_overwriting(const shoal_arena *a) { return a->shards[0].undo != 0; }
+
 static void recovering(void)
 {
     walk_recovery(&(scenario){put_old, put_new, old_or_new}, 20);
-    walk_recovery(&(scenario){put_twice, put_shorter, long_or_short}, 8); /* half overwritten */
+    walk_recoveries(&(scenario){put_twice, put_shorter, long_or_short}, is_overwriting, 4, 0);
     walk_recovery(&(scenario){put_old, put_large_new, old_or_large_new}, 25);
 }
 #endif

@@ -98,7 +98,7 @@ static void old_or_new_with_its_time(shoal_arena *a, const shoal_namespace *ns, 
 {
     shoal_namespace t = tree_of(a);
     bool new = strcmp(get_text(a, ns, "key"), "new") == 0;
-    int64_t left = stat_of(a, ns, "key").expires_ns - shoal_clock_mono_ns(), object = stat_of(a, &t, "o").expires_ns - shoal_clock_mono_ns();
+    int64_t now = shoal_clock_mono_ns(), left = stat_of(a, ns, "key").expires_ns - now, object = stat_of(a, &t, "o").expires_ns - now;
     CHECK(new || (!done && strcmp(get_text(a, ns, "key"), "old") == 0));
     CHECK(new == (left < 1001 * SECOND) && left > 0);
     CHECK(object > 0 && (object < 801 * SECOND || !done));
@@ -144,20 +144,23 @@ static void writing_in_pieces(void) { walk(&(scenario){pieces, write_pieces, who
 
 #define LISTED 16u
 
+static shoal_namespace single(shoal_arena *a) { return ns_open(a, "single", 0, 1, SHOAL_EVICT_SIEVE); }
 static shoal_namespace sieve(shoal_arena *a) { return ns_open(a, "sieve", 0, LISTED, SHOAL_EVICT_SIEVE); }
 
 /* The hand is past its first eviction, and nobody visited anything since. */
 static void fill_sieve(shoal_arena *a, const shoal_namespace *ns)
 {
-    shoal_namespace other = sieve(a);
+    shoal_namespace other = sieve(a), one = single(a);
     (void)ns;
+    CHECK_STATUS(put(a, &one, "k1", "v"), SHOAL_OK);
     for (unsigned i = 0; i < 2 * LISTED + 1; i++)
         CHECK_STATUS(put(a, &other, numbered("k", i % LISTED + i / (2 * LISTED) * LISTED), "v"), SHOAL_OK);
 }
 static void write_at_the_hand(shoal_arena *a, const shoal_namespace *ns)
 {
-    shoal_namespace other = sieve(a);
+    shoal_namespace other = sieve(a), one = single(a);
     (void)ns;
+    put(a, &one, "k2", "v"); /* the hand is through with this shard */
     put(a, &other, "k1", "w"); /* where it lies: it is seen as visited again */
     for (unsigned i = 1; i < 3; i++) {
         put_pattern(a, &other, numbered("k", i), i, 700, false);
@@ -218,10 +221,14 @@ static void writing_at_the_cursor(void) { walk(&(scenario){fill_timed, write_at_
 
 /* ---- namespaces */
 
+static shoal_namespace stale;
+
 static void leave_a_record(shoal_arena *a, const shoal_namespace *ns)
 {
     shoal_namespace other = ns_open(a, "first", 7 * SECOND, 70, SHOAL_EVICT_SIEVE), third;
     tree_of(a);
+    stale = ns_open(a, "stale", 0, 0, 0);
+    CHECK_STATUS(shoal_namespace_drop(a, &stale, WAIT), SHOAL_OK);
     CHECK_STATUS(put(a, &other, "k", "v"), SHOAL_OK);
     CHECK_STATUS(put(a, &other, "l", "v"), SHOAL_OK);
     third = ns_open(a, "third", 0, 0, 0);
@@ -237,6 +244,7 @@ static void make_another(shoal_arena *a, const shoal_namespace *ns)
 {
     shoal_namespace other;
     shoal_namespace_config config = {.ttl = 1000 * SECOND};
+    put(a, &stale, "k", "v"); /* refused */
     shoal_namespace_open(a, "second", 6, true, &config, &other, WAIT);
     shoal_namespace_set_config(a, &other, &(shoal_namespace_config){.max_keys = 10, .eviction = SHOAL_EVICT_SIEVE}, WAIT);
     shoal_namespace_set_config(a, &other, &(shoal_namespace_config){.max_keys = 20}, WAIT);
@@ -284,6 +292,10 @@ static void made_on_the_way(shoal_arena *a, const shoal_namespace *ns)
     shoal_namespace t = tree_of(a);
     (void)ns;
     CHECK_STATUS(put_ttl(a, &t, names("a.b"), "v", 1000 * SECOND), SHOAL_OK);
+    CHECK_STATUS(set(a, &t, "a.d", "w"), SHOAL_OK);
+    CHECK_STATUS(set(a, &t, "a.e", "w"), SHOAL_OK);
+    CHECK_STATUS(drop(a, &t, "a.d"), SHOAL_OK);
+    CHECK_STATUS(drop(a, &t, "a.e"), SHOAL_OK); /* the next field gets its block */
 }
 static void ask_for_it(shoal_arena *a, const shoal_namespace *ns)
 {
