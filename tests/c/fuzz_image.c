@@ -270,6 +270,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     snprintf(fixture_prefix, sizeof fixture_prefix, "ctest-%d-", (int)getpid());
     pid_t pid = fork_child();
     if (pid != 0) {
+        fixture_child = pid;
+        signal(SIGTERM, fixture_stop);
         signal(SIGINT, SIG_IGN); /* it ends by it, and with its figures */
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
             ;
