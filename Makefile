@@ -14,6 +14,7 @@ PYTHON ?=
 VENV ?= .venv
 ARGS ?=
 SECONDS_OF_STRESS ?= 20
+SECONDS_OF_FUZZ ?= 60
 VERSIONS ?= 3.11 3.12 3.13
 
 BIN := $(VENV)/bin
@@ -53,7 +54,7 @@ test-all: $(VENV)/extra-dev ## test-wheel on each Python of VERSIONS that is her
 
 # ---- what a developer wants
 
-.PHONY: lint format typecheck sanitize coverage analyze memcheck stress soak linearizability model bench bench-all instructions micro adapter-table dist clean
+.PHONY: lint format typecheck sanitize coverage analyze memcheck killed fuzz stress soak linearizability model bench bench-all instructions micro adapter-table dist clean
 lint: $(VENV)/extra-dev ## ruff: rules and format
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -78,6 +79,12 @@ analyze: ## GCC's static analyzer over csrc/
 
 memcheck: ## some of the C tests under valgrind (a minute)
 	@$(MAKE) -s -C tests/c memcheck
+
+killed: $(VENV)/made ## hold every line of csrc/ that stores to an arena against those after which a process was killed (minutes)
+	@$(MAKE) -s -C tests/c killed PYTHON="$(abspath $(BIN))/python"
+
+fuzz: ## coverage-guided fuzzing of damaged arenas (needs clang); SECONDS_OF_FUZZ=600
+	@$(MAKE) -s -C tests/c fuzz SECONDS=$(SECONDS_OF_FUZZ)
 
 stress: $(VENV)/built $(VENV)/extra-test ## long concurrent runs: C threads under TSan, then Python's
 	@$(MAKE) -s -C tests/c stress SAN=thread SECONDS=$(SECONDS_OF_STRESS)

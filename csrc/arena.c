@@ -47,6 +47,11 @@ bool arena_path_of(const char *name, char path[ARENA_PATH])
     return true;
 }
 
+bool arena_persists(const char *name, uint64_t persist)
+{
+    return persist != 0 && !(persist == PERSIST_ONCE_NAMED && strstr(name, ARENA_SCRATCH));
+}
+
 /* Does the path still lead to this open file? */
 bool arena_still_named(int fd, const char *path, struct stat *st)
 {
@@ -165,7 +170,7 @@ static shoal_status attach(shoal_arena *a, const shoal_options *o, const struct 
     if (status != SHOAL_OK)
         return failed(error, status, "joining the arena");
     if (o->persist)
-        store_relaxed(&a->header->persist, 1);
+        store_relaxed(&a->header->persist, PERSIST_ALWAYS);
     return SHOAL_OK;
 }
 
@@ -475,7 +480,7 @@ static bool inspect(const char *path, shoal_arena_info *info)
     info->ready = got == (ssize_t)sizeof header && header.magic == SHOAL_MAGIC && header.geometry.fingerprint == arena_fingerprint() &&
                   arena_sound(&header, (uint64_t)st.st_size);
     info->capacity = info->ready ? header.geometry.pages << PAGE_SHIFT : 0;
-    info->persist = info->ready && header.persist;
+    info->persist = info->ready && arena_persists(info->name, header.persist);
     if (os_has_claims() && os_claimed(fd, CLAIM_READERS, CLAIM_SLOTS + PROCESS_MAX, &info->alive) != 0)
         info->alive = true;
     if (!os_has_claims())
@@ -521,7 +526,7 @@ shoal_status shoal_collect(const char *name, bool *removed)
     } else if (arena_still_named(fd, path, &st)) {
         ssize_t got = pread(fd, &header, sizeof header, 0);
         bool ours = got == 0 || header.magic == SHOAL_MAGIC || header.magic == SHOAL_MAGIC_INIT;
-        bool persists = got == (ssize_t)sizeof header && header.magic == SHOAL_MAGIC && header.persist;
+        bool persists = got == (ssize_t)sizeof header && header.magic == SHOAL_MAGIC && arena_persists(name, header.persist);
         if (os_has_claims() && os_claimed(fd, CLAIM_READERS, CLAIM_SLOTS + PROCESS_MAX, &any) != 0)
             any = true;
         if (ours && !persists && !any) {
@@ -546,7 +551,7 @@ shoal_status shoal_persist(shoal_arena *a)
 {
     if (a->read_only)
         return SHOAL_READ_ONLY;
-    store_relaxed(&a->header->persist, 1);
+    store_relaxed(&a->header->persist, PERSIST_ALWAYS);
     return SHOAL_OK;
 }
 

@@ -25,6 +25,11 @@ void arena_forget(shoal_arena *a);
 /* False: no name of an arena. */
 #define ARENA_PATH 320
 bool arena_path_of(const char *name, char path[ARENA_PATH]);
+/* What a repair makes has a name with this in it until it takes the old arena's. It is made to last before that, but not under the name
+ * that it has then: who dies in between leaves it to shoal_collect. */
+#define ARENA_SCRATCH "~repair-"
+enum { PERSIST_ALWAYS = 1, PERSIST_ONCE_NAMED };
+bool arena_persists(const char *name, uint64_t persist);
 /* Does the path still lead to this open file? */
 bool arena_still_named(int fd, const char *path, struct stat *st);
 

@@ -337,16 +337,18 @@ static shoal_status salvage_table(repair *r, uint32_t shard_index)
     shoal_arena *a = r->from;
     const shard *sh = &a->shards[shard_index];
     shoal_status status = SHOAL_OK;
-    uint64_t n = sh->nbuckets <= BUCKETS_MAX ? sh->nbuckets : 0, state;
+    uint64_t n = sh->nbuckets <= BUCKETS_MAX ? sh->nbuckets : 0, lost = 0, state;
     for (uint64_t i = 0; i < n && status == SHOAL_OK; i++) {
         const bucket *head = bucket_at(a, sh, i);
         if (head) {
             status = salvage_chain(r, shard_index, head, true);
         } else {
-            tell(r, "shard %u: %u buckets cannot be found through the directory", shard_index, SEGMENT_BUCKETS);
+            lost += SEGMENT_BUCKETS;
             i |= SEGMENT_BUCKETS - 1;
         }
     }
+    if (lost) /* in one line: a damaged count may speak of millions */
+        tell(r, "shard %u: %llu buckets cannot be found through the directory", shard_index, (unsigned long long)lost);
     for (uint64_t page = 0; page < a->pages && status == SHOAL_OK; page++) {
         if (!page_walk(a, page, a->pages, &state) || page_kind(state) != PAGE_TABLE || page_shard(state) != shard_index)
             continue;
@@ -433,7 +435,7 @@ static void adopt(shoal_arena *into, const shoal_arena *from)
 static shoal_status replace(repair *r, const char *name, const char *path, uint32_t mode)
 {
     char scratch[SHOAL_NAME_MAX + 1], scratch_path[ARENA_PATH];
-    snprintf(scratch, sizeof scratch, "%.170s~repair-%ld", name, (long)getpid());
+    snprintf(scratch, sizeof scratch, "%.170s" ARENA_SCRATCH "%ld", name, (long)getpid());
     shoal_options options = {.flag = 'n', .mode = mode, .size = r->from->pages << PAGE_SHIFT, .wait = FILL_WAIT};
     shoal_status status = shoal_open(scratch, &options, &r->into, NULL);
     if (status != SHOAL_OK)
@@ -441,10 +443,9 @@ static shoal_status replace(repair *r, const char *name, const char *path, uint3
     adopt(r->into, r->from);
     status = salvage(r);
     if (status == SHOAL_OK && arena_path_of(scratch, scratch_path)) {
-        store_relaxed(&r->into->header->persist, 1); /* nobody uses it: it would be gone with us */
+        store_relaxed(&r->into->header->persist, PERSIST_ONCE_NAMED); /* nobody uses it: it would be gone with us */
         status = rename(scratch_path, path) == 0 ? SHOAL_OK : SHOAL_OS;
-        if (status != SHOAL_OK)
-            store_relaxed(&r->into->header->persist, 0);
+        store_relaxed(&r->into->header->persist, status == SHOAL_OK ? PERSIST_ALWAYS : 0);
     }
     shoal_close(r->into);
     return status;

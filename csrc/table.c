@@ -1,7 +1,6 @@
 #include "table.h"
 
 #define SEGMENT_RUN_MAX 32u /* segments in one run at most */
-#define LOAD_PERCENT 80 /* of head slots; above, a bucket is split per insert */
 
 shoal_status table_find(shoal_arena *a, const lookup *key, place *p)
 {

@@ -118,6 +118,7 @@ static inline uint32_t slots_with(const bucket *in, uint64_t tag)
     return slots_where(in, UPPER, ~0u << TAG_UPPER, (uint32_t)tag << TAG_UPPER);
 }
 
+#define LOAD_PERCENT 80 /* of head slots; above, a bucket is split per insert */
 #define CHAIN_MAX 4096 /* longer is a cycle: no honest chain comes near */
 
 static inline uint64_t seq_of(uint64_t word) { return word >> SEQ_SHIFT; }

@@ -64,14 +64,16 @@ static inline void image_take(image *m, const char *path)
         _exit(3);
     m->size = (uint64_t)st.st_size;
     for (off_t at = 0; (at = lseek(fd, at, SEEK_DATA)) >= 0; at += PAGE_SIZE) {
-        if (pread(fd, page, PAGE_SIZE, at) != PAGE_SIZE)
+        memset(page, 0, sizeof page);
+        if (pread(fd, page, PAGE_SIZE, at) <= 0) /* (a file that was just begun ends within its first) */
             break;
         if (m->count == m->room)
             m->pages = realloc(m->pages, (m->room = m->room * 2 + 64) * sizeof *m->pages);
         m->pages[m->count].at = (uint64_t)at;
         memcpy(m->pages[m->count++].bytes = malloc(PAGE_SIZE), page, PAGE_SIZE);
     }
-    memcpy(&m->geometry, m->pages[0].bytes + offsetof(arena_header, geometry), sizeof m->geometry);
+    if (m->count)
+        memcpy(&m->geometry, m->pages[0].bytes + offsetof(arena_header, geometry), sizeof m->geometry);
     close(fd);
 }
 
@@ -96,9 +98,11 @@ static inline int image_put(const image *m, const char *path)
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
     if (fd < 0 || ftruncate(fd, (off_t)m->size) != 0)
         _exit(3);
-    for (unsigned i = 0; i < m->count; i++)
-        if (pwrite(fd, m->pages[i].bytes, PAGE_SIZE, (off_t)m->pages[i].at) != PAGE_SIZE)
+    for (unsigned i = 0; i < m->count; i++) {
+        uint64_t left = m->size - m->pages[i].at, size = left < PAGE_SIZE ? left : PAGE_SIZE;
+        if (pwrite(fd, m->pages[i].bytes, size, (off_t)m->pages[i].at) != (ssize_t)size)
             _exit(3);
+    }
     return fd;
 }
 

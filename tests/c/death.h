@@ -15,12 +15,19 @@
 #include <fcntl.h>
 #include <sys/ptrace.h>
 
+#include "places.h"
 #include "process.h"
 #include "room.h"
 
 #define BASE 30u            /* keys that the operation does not concern */
 #define LARGE ((size_t)33000)
-#define STATES 150u         /* all of the first states are tried, then one in eight */
+#ifndef STATES
+#define STATES 150u         /* all of the first states are tried, then one in so many */
+#define STRIDE 8u
+#endif
+#ifndef RECOVERIES
+#define RECOVERIES 5u       /* one in so many states of a recovery */
+#endif
 
 typedef struct scenario {
     void (*setup)(shoal_arena *a, const shoal_namespace *ns);
@@ -143,6 +150,8 @@ static inline pid_t child_before(shoal_arena *a, const shoal_namespace *ns, void
         if (process_ready(a, WAIT) != SHOAL_OK)
             _exit(8);
         get_text(a, ns, "base1"); /* whatever is done lazily is done now */
+        if (places_trace)
+            places_trace();
         raise(SIGSTOP);
         act(a, ns);
         raise(SIGSTOP);
@@ -215,10 +224,17 @@ static inline void walk(const scenario *s)
         while (on == 1 && right) {
             on = step(pid);
             steps++;
-            if (on < 0)
+            if (on < 0) {
                 check_fail(__FILE__, __LINE__, "the child failed at step %u", steps);
-            else if ((copy_take(a, &c) && (states++ < STATES || states % 8 == 0)) || on == 0)
+                break;
+            }
+            bool changed = copy_take(a, &c), tried = on == 0;
+            if (changed)
+                tried |= states++ < STATES || states % STRIDE == 0 || place_is_new();
+            if (tried)
                 right = state_is_right(a, &c, s, on == 0);
+            if (changed)
+                place_met(tried && right);
         }
         if (!right)
             check_fail(__FILE__, __LINE__, "killed after %u instructions (state %u)", steps, states);
@@ -239,43 +255,73 @@ static inline void nothing(shoal_arena *a, const shoal_namespace *ns) { (void)a,
 
 static inline void take_over(shoal_arena *a, const shoal_namespace *ns) { put(a, ns, "life", "goes on"); }
 
-/* Killed at its victim'th state with the lock held; then the states that the recovery of that goes through, each
- * recovered again from its beginning. */
-static inline void walk_recovery(const scenario *s, unsigned victim)
+static inline bool shard_is_locked(const shoal_arena *a) { return a->shards[0].lock.word != 0; }
+
+/* What a process leaves that is killed at the n-th state of `act` in which `when` holds; its name is gone already. NULL: there is
+ * no such state. */
+static inline shoal_arena *left_at(shoal_arena *a, const shoal_namespace *ns, void (*act)(shoal_arena *, const shoal_namespace *),
+                                   bool (*when)(const shoal_arena *), unsigned n)
 {
-    shoal_namespace ns;
-    shoal_arena *a = prepared(s, &ns), *b = NULL;
-    copy c = {0}, inner = {0};
+    shoal_arena *b = NULL;
+    copy c = {0};
     unsigned states = 0;
-    pid_t pid = child_before(a, &ns, s->act);
+    pid_t pid = child_before(a, ns, act);
     if (begin_steps(pid)) {
         copy_take(a, &c);
-        while (states < victim && step(pid) == 1)
-            states += copy_take(a, &c) && a->shards[0].lock.word != 0;
+        while (states < n && step(pid) == 1)
+            states += copy_take(a, &c) && when(a);
     }
     end_steps(pid);
-    if (states == victim && (b = copy_open(a, &c))) {
+    if (states < n)
+        check_fail(__FILE__, __LINE__, "it has only %u such states", states);
+    if (states == n && (b = copy_open(a, &c)))
         unlink(arena_path("copy"));
-        unsigned steps = 0, tried = 0;
-        bool right = true;
-        states = 0;
-        pid = child_before(b, &ns, take_over);
-        if (begin_steps(pid)) {
-            copy_take(b, &inner);
-            for (; step(pid) == 1 && right && steps < 150000; steps++)
-                if (copy_take(b, &inner) && states++ % 5 == 0 && tried++ < 400)
-                    right = state_is_right(b, &inner, &(scenario){nothing, nothing, s->check}, false);
-            if (!right)
-                check_fail(__FILE__, __LINE__, "recovery killed after %u instructions (state %u)", steps, states);
-            CHECK(states > 20);
-        }
-        end_steps(pid);
+    free(c.bytes);
+    return b;
+}
+
+/* Each state that the recovery of what is in `a` goes through, recovered again from its beginning. */
+static inline void walk_taking_over(shoal_arena *a, const shoal_namespace *ns, const scenario *s)
+{
+    copy c = {0};
+    unsigned steps = 0, tried = 0, states = 0, most = places_met ? 3000000 : 150000;
+    bool right = true;
+    pid_t pid = child_before(a, ns, take_over);
+    if (begin_steps(pid)) {
+        copy_take(a, &c);
+        for (; step(pid) == 1 && right && steps < most; steps++)
+            if (copy_take(a, &c)) {
+                bool try = (states++ % RECOVERIES == 0 && tried++ < 400) || place_is_new();
+                if (try)
+                    right = state_is_right(a, &c, &(scenario){nothing, nothing, s->check}, false);
+                place_met(try && right);
+            }
+        if (!right)
+            check_fail(__FILE__, __LINE__, "recovery killed after %u instructions (state %u)", steps, states);
+        CHECK(states > 20);
+    }
+    end_steps(pid);
+    free(c.bytes);
+}
+
+/* Killed at its victim'th state in which `when` holds; then, if `again`, whoever recovers that at its again'th state with the lock held;
+ * then the states that the recovery of what that left goes through. */
+static inline void walk_recoveries(const scenario *s, bool (*when)(const shoal_arena *), unsigned victim, unsigned again)
+{
+    shoal_namespace ns;
+    shoal_arena *a = prepared(s, &ns), *b = left_at(a, &ns, s->act, when, victim);
+    if (b && again) {
+        shoal_arena *twice = left_at(b, &ns, take_over, shard_is_locked, again);
+        finished(b);
+        b = twice;
+    }
+    if (b) {
+        walk_taking_over(b, &ns, s);
         finished(b);
     }
-    free(c.bytes);
-    free(inner.bytes);
     finished(a);
 }
+static inline void walk_recovery(const scenario *s, unsigned victim) { walk_recoveries(s, shard_is_locked, victim, 0); }
 
 /* A copy by `rep movs` is a step per byte: ask the C library for its loops of vector moves instead. */
 static inline int death_main(int argc, char **argv, int (*tests)(void))

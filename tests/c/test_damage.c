@@ -254,6 +254,19 @@ static void entries_are_found_without_the_directory(void)
     check_mended(0);
 }
 
+static void count_too_many_buckets(shoal_arena *a) { a->shards[0].nbuckets = BUCKETS_MAX; }
+
+static void a_count_of_millions_is_told_in_a_line(void)
+{
+    shoal_repaired sum;
+    unsigned lines;
+    damaged_at_rest(count_too_many_buckets);
+    CHECK_STATUS(mend(&sum, &lines), SHOAL_OK);
+    CHECK_EQ(sum.dropped, 0u);
+    CHECK_EQ(lines, 1u);
+    check_mended(0);
+}
+
 static void spoil_entries(shoal_arena *a)
 {
     image m = {0};
@@ -352,6 +365,7 @@ static int tests(void)
     RUN(a_whole_arena_is_kept_whole);
     RUN(what_is_derived_may_be_lost_altogether);
     RUN(entries_are_found_without_the_directory);
+    RUN(a_count_of_millions_is_told_in_a_line);
     RUN(damaged_entries_are_dropped_and_named);
     RUN(versions_go_on_from_what_is_in_reason);
     RUN(nothing_is_touched_that_cannot_be_repaired);

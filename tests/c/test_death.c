@@ -57,7 +57,7 @@ static void make_chain(shoal_arena *a, const shoal_namespace *ns)
             i++;
         }
     }
-    while (a->shards[0].entries * 100 + 100 > a->shards[0].nbuckets * BUCKET_SLOTS * 77) /* no split in the next insert */
+    while (a->shards[0].entries * 100 + 100 > a->shards[0].nbuckets * BUCKET_SLOTS * LOAD_PERCENT) /* no split in the next insert */
         CHECK_STATUS(put(a, ns, numbered("split", number++), "x"), SHOAL_OK);
     CHECK(a->shards[0].chained > 0);
 }
@@ -82,7 +82,7 @@ static void fill_before_split(shoal_arena *a, const shoal_namespace *ns)
 {
     shard *sh = &a->shards[0];
     unsigned fills = 0, gone = 0;
-    while (sh->nbuckets < 40 || (sh->entries + 1) * 100 <= sh->nbuckets * BUCKET_SLOTS * 77)
+    while (sh->nbuckets < 40 || (sh->entries + 1) * 100 <= sh->nbuckets * BUCKET_SLOTS * LOAD_PERCENT)
         CHECK_STATUS(put(a, ns, numbered("fill", fills++), "x"), SHOAL_OK);
     uint64_t target = sh->nbuckets - (1ull << (63 - __builtin_clzll(sh->nbuckets)));
     for (unsigned number = 0; bucket_at(a, sh, target)->word % SEQ_ONE == 0 && gone < fills; number++) {
@@ -96,7 +96,12 @@ static void fill_before_split(shoal_arena *a, const shoal_namespace *ns)
     CHECK(bucket_at(a, sh, target)->word % SEQ_ONE != 0);
 }
 
-static void splitting(void) { walk(&(scenario){fill_before_split, put_new, absent_or_new}); }
+static void split_if_new(shoal_arena *a, const shoal_namespace *ns, bool done)
+{
+    absent_or_new(a, ns, done);
+    CHECK(!done || a->shards[0].nbuckets > 40);
+}
+static void splitting(void) { walk(&(scenario){fill_before_split, put_new, split_if_new}); }
 
 /* ---- large values */
 
@@ -286,10 +291,12 @@ static void old_or_large_new(shoal_arena *a, const shoal_namespace *ns, bool don
     CHECK(get_pattern(a, ns, "key", 2, LARGE + 5000) == SHOAL_OK || (!done && strcmp(get_text(a, ns, "key"), "old") == 0));
 }
 
+static bool is_overwriting(const shoal_arena *a) { return a->shards[0].undo != 0; }
+
 static void recovering(void)
 {
     walk_recovery(&(scenario){put_old, put_new, old_or_new}, 20);
-    walk_recovery(&(scenario){put_twice, put_shorter, long_or_short}, 8); /* half overwritten */
+    walk_recoveries(&(scenario){put_twice, put_shorter, long_or_short}, is_overwriting, 4, 0);
     walk_recovery(&(scenario){put_old, put_large_new, old_or_large_new}, 25);
 }
 #endif

@@ -17,9 +17,11 @@ typedef struct passage {
     bool exists;                       /* somebody has the arena open, with "key" in it */
     bool over;                         /* there is one of nobody alive, with "key" in it */
     bool handed;                       /* what is done is done with a handle that was inherited */
+    bool dead;                         /* somebody else died in it, with views and a memory of its run */
     shoal_arena *(*before)(void);      /* what the process does before: gives the handle */
     void (*act)(shoal_arena *mine);
     bool lasts;                        /* the arena persists, once it is one */
+    unsigned most;                     /* so many instants are enough, evenly spread; `make killed` tries all. 0: all in any case */
     bool renews;                       /* afterwards the name may lead to a new, empty arena */
 } passage;
 
@@ -58,6 +60,27 @@ static void come_and_go_reading(shoal_arena *mine)
     if (arena_open("passage", 'r', 0, &a) != SHOAL_OK)
         _exit(9);
     shoal_close(a);
+}
+
+static void create_and_write(shoal_arena *mine)
+{
+    if (arena_open("passage", 'c', MIB, &mine) != SHOAL_OK)
+        _exit(9);
+    shoal_namespace ns = ns_default(mine);
+    if (put(mine, &ns, "first", "value") != SHOAL_OK || shoal_persist(mine) != SHOAL_OK)
+        _exit(9);
+}
+static void attach_to_last(shoal_arena *mine)
+{
+    shoal_options options = {.flag = 'w', .persist = true, .mode = 0600, .wait = WAIT};
+    if (shoal_open(arena_name("passage"), &options, &mine, NULL) != SHOAL_OK)
+        _exit(9);
+}
+static void destroy(shoal_arena *mine) { (void)mine, shoal_destroy(arena_name("passage")); }
+static void collect(shoal_arena *mine)
+{
+    bool removed;
+    (void)mine, shoal_collect(arena_name("passage"), &removed);
 }
 
 /* With a pin in hand, which leaving gives back; and a view, which a child gets one of its own of. */
@@ -177,6 +200,21 @@ static bool at_system_call(pid_t pid)
 
 static shoal_arena *user, *inherited; /* who has the arena open all the time; whose handle a child inherits */
 
+static void die_in_it(void)
+{
+    pid_t pid = fork_child();
+    if (pid == 0) {
+        shoal_arena *a = with_a_view();
+        shoal_namespace ns = ns_default(a), runs;
+        char name[32];
+        REQUIRE_CHILD(shoal_runs_open(a, &ns, true, &runs, WAIT) == SHOAL_OK);
+        snprintf(name, sizeof name, "%u-%u%cfield", a->slot, (unsigned)(a->lock_word >> 32), SHOAL_PATH_SEPARATOR);
+        REQUIRE_CHILD(put(a, &runs, name, "value") == SHOAL_OK);
+        raise(SIGKILL);
+    }
+    waitpid(pid, NULL, 0);
+}
+
 static void begin(const passage *p)
 {
     shoal_namespace ns;
@@ -191,6 +229,8 @@ static void begin(const passage *p)
         else
             user = a;
     }
+    if (p->dead)
+        die_in_it();
     if (p->handed) {
         inherited = arena_attach("passage", 'w');
         ns = ns_default(inherited);
@@ -206,6 +246,8 @@ static pid_t start(const passage *p)
         if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
             _exit(7);
         shoal_arena *mine = p->before ? p->before() : inherited;
+        if (places_trace)
+            places_trace();
         raise(SIGSTOP);
         p->act(mine);
         raise(SIGSTOP);
@@ -296,10 +338,11 @@ static void kill_at(looks *l, const instant *i)
         for (unsigned call = 0; call < i->calls && there; call++)
             there = to_next_system_call(pid);
         look(l, true);
-        for (unsigned steps = 0; there && changes < i->changes && steps < 20000; steps++) {
+        for (unsigned steps = 0; there && changes < i->changes && steps < 500000; steps++) {
             there = step(pid) == 1;
             changes += look(l, false);
         }
+        CHECK_EQ(changes, i->changes);
     }
     end_steps(pid);
 }
@@ -314,15 +357,17 @@ static void walk_passage(void)
     begin(current);
     unsigned n = find_instants(&l, found);
     check_after(current);
-    CHECK(n > 10);
-    for (unsigned i = 0; i < n && check_failures == 0; i++) {
+    CHECK(n > 8);
+    unsigned stride = current->most && !places_met ? n / current->most + 1 : 1;
+    for (unsigned i = 0; i < n && check_failures == 0; i += stride) {
         begin(current);
         kill_at(&l, &found[i]);
         check_after(current);
         if (check_failures)
             check_fail(__FILE__, __LINE__, "killed after %u system calls and %u changes since", found[i].calls, found[i].changes);
+        place_met(check_failures == 0 && found[i].changes);
     }
-    printf("  %s: %u instants\n", current->name, n);
+    printf("  %s: %u instants\n", current->name, (n + stride - 1) / stride);
     if (l.fd >= 0)
         close(l.fd);
     free(l.now);
@@ -337,6 +382,11 @@ static const passage passages[] = {
     {"replace a living arena", .exists = true, .act = create_new, .renews = true},
     {"attach and leave", .exists = true, .act = come_and_go},
     {"attach to read and leave", .exists = true, .act = come_and_go_reading},
+    {"create, write, and let it persist", .act = create_and_write, .lasts = true, .most = 30},
+    {"attach to one and let it persist", .exists = true, .act = attach_to_last, .lasts = true},
+    {"attach in the place of the dead", .exists = true, .dead = true, .act = come_and_go, .most = 30},
+    {"destroy", .exists = true, .act = destroy, .renews = true},
+    {"collect", .over = true, .act = collect, .renews = true},
     {"leave with a view", .exists = true, .before = with_a_view, .act = leave},
     {"prepare a fork, and tidy up after it", .exists = true, .before = with_a_view, .act = fork_hand_over},
     {"a child takes over what it inherited", .exists = true, .handed = true, .act = after_fork},

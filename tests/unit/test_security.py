@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import layout
 import shoal
 from shoal.arena import repair
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MASK = (1 << 64) - 1
-NBUCKETS, DIRECTORY = 2880, 2896  # offsets in a shard (csrc/layout.h)
 SECRET = "correct horse battery staple"
 
 
@@ -96,8 +96,8 @@ def longest_chain(name: str) -> int:
             return struct.unpack(form, file.read(struct.calcsize(form)))
 
         shards_at, pages_at = words(48, "<Q")[0], words(80, "<Q")[0]
-        (buckets,) = words(shards_at + NBUCKETS, "<Q")
-        (directory,) = words(shards_at + DIRECTORY, "<I")
+        (buckets,) = words(shards_at + layout.offset("shard", "nbuckets"), "<Q")
+        (directory,) = words(shards_at + layout.offset("shard", "directory"), "<I")
         longest = 0
         for index in range(buckets):
             (page,) = words(pages_at + (directory - 1) * 4096 + index // 256 * 4, "<I")
