@@ -12,7 +12,7 @@ from agno_actors import PROCESSES, at_once, call
 from agno_workers import FIRST, KINDS, Desk, why_no_workflows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from processes import Crew
 
@@ -28,12 +28,27 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture
+def open_desk(kind: str) -> Iterator[Callable[[Any], Any]]:
+    """Return a function that opens a storage: ours over a store, or its name, or a dict, or, for None, Agno's own.
+
+    To be asked for after the store, so that it closes them first.
+    """
+    opened: list[Any] = []
+
+    def open_one(where: Any) -> Any:
+        opened.append(Desk.open(kind, where))
+        return opened[-1]
+
+    yield open_one
+    for desk in opened:
+        desk.close()
+
+
 @pytest.fixture(params=["ours", "agno"])
-def desk(request: pytest.FixtureRequest, kind: str, store: shoal.Store) -> Iterator[Any]:
-    """Return our storage over each kind of store with its workers, and Agno's own, whose rules the tests restate."""
-    made = Desk.open(kind, store if request.param == "ours" else None)
-    yield made
-    made.close()
+def desk(request: pytest.FixtureRequest, store: shoal.Store, open_desk: Callable[[Any], Any]) -> Any:
+    """Return a storage and who works with it: ours over each kind of store, and Agno's own, whose rules these tests restate."""
+    return open_desk(store if request.param == "ours" else None)
 
 
 def ids(sessions: list[Any]) -> list[str]:
@@ -133,24 +148,22 @@ def test_recent_sessions(desk: Any) -> None:
 
 
 def test_another_instance_goes_on(desk: Any) -> None:
-    desk.ask(desk.hire(session="s1"), "my name is John")
-    answer = desk.ask(desk.hire(session="s1"), "what is my name?")
+    desk.ask(desk.hire("e", session="s1"), "my name is John")
+    answer = desk.ask(desk.hire("e", session="s1"), "what is my name?")
     assert len(desk.answers("s1")) == 2
     assert ("John" in answer.content) == remembers(desk)
 
 
-def test_another_storage_of_the_store_goes_on(kind: str, store: shoal.Store) -> None:
-    one, two = Desk.open(kind, store), Desk.open(kind, store)
-    one.ask(one.hire(session="s1"), "my name is John")
-    answer = two.ask(two.hire(session="s1"), "what is my name?")
+def test_another_storage_of_the_store_goes_on(store: shoal.Store, open_desk: Callable[[Any], Any]) -> None:
+    one, two = open_desk(store), open_desk(store)
+    one.ask(one.hire("e", session="s1"), "my name is John")
+    answer = two.ask(two.hire("e", session="s1"), "what is my name?")
     assert one.answers("s1") == two.answers("s1") == ["my name is John", answer.content]
     assert ("John" in answer.content) == remembers(two)
-    one.close()
-    two.close()
 
 
-def test_several_workers_share(kind: str, store: shoal.Store) -> None:
-    desks = [Desk.open(kind, store) for _ in range(3)]
+def test_several_workers_share(store: shoal.Store, open_desk: Callable[[Any], Any]) -> None:
+    desks = [open_desk(store) for _ in range(3)]
     for number, desk in enumerate(desks):
         desk.ask(desk.hire(f"e{number}", f"u{number}", f"s{number}", f"clerk {number}"), f"hello from {number}")
     for number, desk in enumerate(desks):
@@ -162,8 +175,6 @@ def test_several_workers_share(kind: str, store: shoal.Store) -> None:
             f"clerk {number}",
         )
         assert ids(desk.sessions(user=f"u{number}")) == ids(desk.sessions(of=f"e{number}")) == [f"s{number}"]
-    for desk in desks:
-        desk.close()
 
 
 # Workflows of Agno 1's second kind do not save a session's name.
@@ -193,9 +204,9 @@ def test_a_worker_is_renamed(desk: Any) -> None:
 
 
 @needs_a_dict
-def test_a_dict_of_the_callers(kind: str) -> None:
+def test_a_dict_of_the_callers(kind: str, open_desk: Callable[[Any], Any]) -> None:
     mine: dict[str, Any] = {}
-    one, two = Desk.open(kind, mine), Desk.open(kind, mine)
+    one, two = open_desk(mine), open_desk(mine)
     one.ask(one.hire(session="s1", name="front desk"), "my name is John")
     assert list(mine) == ["s1"]
     assert mine["s1"]["session_id"] == "s1"
@@ -206,13 +217,13 @@ def test_a_dict_of_the_callers(kind: str) -> None:
 
 
 @needs_a_dict
-def test_a_dict_that_several_share(kind: str) -> None:
+def test_a_dict_that_several_share(open_desk: Callable[[Any], Any]) -> None:
     mine: dict[str, Any] = {}
     for number in range(3):
-        desk = Desk.open(kind, mine)
+        desk = open_desk(mine)
         desk.ask(desk.hire(f"e{number}", f"u{number}", f"s{number}"), f"hello from {number}")
     assert list(mine) == ["s0", "s1", "s2"]
-    desk = Desk.open(kind, mine)
+    desk = open_desk(mine)
     assert ids(desk.sessions(user="u0")) == ["s0"]
     assert ids(desk.sessions(of="e1")) == ["s1"]
 
@@ -231,8 +242,10 @@ def go_on(name: str, kind: str, session: str, text: str) -> str:
 @pytest.mark.parametrize(
     ("kind", "method"), [("agent", "spawn"), *((kind, "fork") for kind in KINDS)], indirect=["kind"]
 )
-def test_a_process_goes_on_where_another_ended(crew: Crew, kind: str, method: str) -> None:
-    desk = Desk.open(kind, crew.name())
+def test_a_process_goes_on_where_another_ended(
+    crew: Crew, kind: str, method: str, open_desk: Callable[[Any], Any]
+) -> None:
+    desk = open_desk(crew.name())
     answers = [
         crew.start(call, go_on, crew.name(), kind, "s1", text, method=method).result()
         for text in ("my name is John", "what is my name?")
@@ -240,7 +253,6 @@ def test_a_process_goes_on_where_another_ended(crew: Crew, kind: str, method: st
     assert desk.answers("s1") == answers
     assert ("John" in answers[1]) == remembers(desk)
     assert ids(desk.sessions(user="ada", of="e")) == ["s1"]
-    desk.close()
 
 
 def chat(me: int, name: str, kind: str, turns: int) -> list[str]:
@@ -251,14 +263,13 @@ def chat(me: int, name: str, kind: str, turns: int) -> list[str]:
     return answers
 
 
-def test_processes_have_their_sessions_in_one_store(crew: Crew, kind: str) -> None:
-    desk = Desk.open(kind, crew.name())
+def test_processes_have_their_sessions_in_one_store(crew: Crew, kind: str, open_desk: Callable[[Any], Any]) -> None:
+    desk = open_desk(crew.name())
     answers = at_once(crew, chat, crew.name(), kind, 4)
     assert sorted(ids(desk.sessions(of="e"))) == [f"s{me}" for me in range(PROCESSES)]
     for me in range(PROCESSES):
         assert desk.answers(f"s{me}") == answers[me]
         assert ids(desk.sessions(user=f"u{me}")) == [f"s{me}"]
-    desk.close()
 
 
 def chat_together(me: int, name: str, kind: str, turns: int) -> list[str]:
@@ -269,9 +280,9 @@ def chat_together(me: int, name: str, kind: str, turns: int) -> list[str]:
 
 
 @pytest.mark.skipif(FIRST, reason="Agno 1 saves a session as a whole: of those who save it at once, the last stays")
-def test_processes_lose_no_run_of_one_session(crew: Crew, kind: str) -> None:
-    desk = Desk.open(kind, crew.name())
+@pytest.mark.parametrize("kind", ["agent", "team", "workflow"], indirect=True)
+def test_processes_lose_no_run_of_one_session(crew: Crew, kind: str, open_desk: Callable[[Any], Any]) -> None:
+    desk = open_desk(crew.name())
     made = at_once(crew, chat_together, crew.name(), kind, 4)
     runs = [run.run_id for run in desk.read("shared").runs]
     assert sorted(runs) == sorted(run for mine in made for run in mine)
-    desk.close()
