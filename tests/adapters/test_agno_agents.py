@@ -70,6 +70,16 @@ def test_a_run_is_stored(desk: Any) -> None:
     assert desk.answers(answer.session_id) == ["the capital of France?"]
 
 
+@pytest.mark.skipif(not FIRST, reason="storages with a mode are of Agno 1")
+def test_a_storage_takes_the_mode_of_who_uses_it(desk: Any) -> None:
+    desk.storage.mode = None
+    assert desk.storage.mode == "agent"
+    answer = desk.ask(desk.hire(), "one")
+    assert desk.storage.mode == desk.kind
+    kinds = {"agent": "AgentSession", "team": "TeamSession"}
+    assert type(desk.read(answer.session_id)).__name__ == kinds.get(desk.kind, "WorkflowSession")
+
+
 def test_a_conversation_keeps_its_history(desk: Any) -> None:
     worker = desk.hire(session="s1")
     answers = [desk.ask(worker, text).content for text in ("the capital?", "its river?", "how long?")]
