@@ -6,7 +6,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-HEADER = Path(__file__).resolve().parents[1] / "csrc" / "layout.h"
+HEADER = Path(__file__).resolve().parents[2] / "csrc" / "layout.h"
 SIZES = {"uint64_t": 8, "uint32_t": 4, "uint8_t": 1, "char": 1}
 
 
