@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import layout
 import pytest
 
-import layout
 import shoal
 from shoal.arena import repair
 
