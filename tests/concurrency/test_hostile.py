@@ -262,7 +262,7 @@ def test_a_process_of_another_pid_namespace_is_not_taken_for_dead(name: str) -> 
                     store[f"more {i}"] = os.urandom(300_000)
                     del store[f"more {i}"]
                 store.verify()
-            assert shoal.gc() == []
+            assert name not in shoal.gc()  # (the machine may have others that are dead)
             assert alive(name)
             assert store.stats().processes == 2
             holder.stdin.write("look\n")
