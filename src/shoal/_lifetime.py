@@ -37,6 +37,7 @@ class Lifetime:
         self._settle_all = after_fork
         self._inherit_all = inherit_all
         self._known = False  # to multiprocessing, in this process or an ancestor
+        self._finalizer: Any = None  # of this process, in multiprocessing's registry
         self.opening = RLock()
         """Hold it to open: two threads must not map one arena twice, and a fork must not copy a half-open one."""
         # What was registered later runs earlier. Of a multiprocessing that was there before, atexit would wait for the children
@@ -67,7 +68,8 @@ class Lifetime:
 
     def _finalize(self, util: Any) -> None:
         # After the finalizers of pools and queues (priority 0 and up), whose threads may still use a store.
-        util.Finalize(None, self._close_all, exitpriority=-10)
+        if self._finalizer is None or not self._finalizer.still_active():
+            self._finalizer = util.Finalize(None, self._close_all, exitpriority=-10)
 
     def _before_fork(self) -> None:
         self.opening.acquire()
@@ -79,5 +81,6 @@ class Lifetime:
 
     def _after_fork_in_child(self) -> None:
         self.opening = RLock()  # the old one may belong to a thread that is not here
+        self._finalizer = None  # the parent's, which does nothing here
         self._inherit_all()
         self.enlist()

@@ -120,6 +120,27 @@ def test_children_that_end_with_their_parent_count(crew: Crew, name: str, progra
     assert not segment(name).exists()
 
 
+OPENED_OFTEN = """
+import multiprocessing.util, os, sys
+import shoal
+
+def finalizers_after(times):
+    for _ in range(times):
+        shoal.open(sys.argv[1]).close()
+    return len(multiprocessing.util._finalizer_registry)
+
+assert finalizers_after(1) == finalizers_after(5)
+if pid := os.fork():
+    assert os.waitpid(pid, 0)[1] == 0
+else:
+    assert finalizers_after(1) == finalizers_after(5)
+"""
+
+
+def test_opening_often_leaves_nothing_behind_in_the_process(crew: Crew, name: str) -> None:
+    crew.run(OPENED_OFTEN, name)
+
+
 def test_a_store_that_persists_outlives_its_users(crew: Crew, name: str) -> None:
     with shoal.open(name, size="4MiB", persist=True) as store:
         store["key"] = 1
