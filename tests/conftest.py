@@ -10,7 +10,7 @@ import os
 import threading
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 import pytest
@@ -62,7 +62,10 @@ class Backend:
             assert left is not None, "an entry that never expires"
             threading.Event().wait(left)
 
-    def finish(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
         for store in reversed(self._opened):
             store.close()
         self._opened.clear()
@@ -76,11 +79,8 @@ class Backend:
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Return a way to open stores of each kind."""
-    made = Backend(request.param)
-    try:
+    with Backend(request.param) as made:
         yield made
-    finally:
-        made.finish()
 
 
 @pytest.fixture

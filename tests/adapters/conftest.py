@@ -23,11 +23,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def crew() -> Iterator[Crew]:
     """Return the test's processes and store names; at its end nothing of either may be left."""
-    made = Crew()
-    try:
+    with Crew() as made:
         yield made
-    finally:
-        made.finish()
 
 
 # ---------------------------------------------------------------------- of Agno

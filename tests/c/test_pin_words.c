@@ -5,14 +5,6 @@ static shoal_pin held[PIN_RECORDS + 3];
 
 /* ---- calls */
 
-static shoal_status take(world *w)
-{
-    shoal_pin pin;
-    shoal_status status = shoal_pin_take(w->a, &w->keys, "large", 5, &pin, 20 * MILLISECOND);
-    if (status == SHOAL_OK)
-        shoal_unpin(w->a, &pin);
-    return status;
-}
 static shoal_status drop_first(world *w)
 {
     shoal_unpin(w->a, &held[0]);
@@ -129,47 +121,35 @@ HARM(segments_full, pin_one(w); for (uint32_t k = 0; k < PIN_SEGMENTS; k++) w->a
      w->a->pins.end = w->a->pins.room = PIN_RECORDS)
 
 static const wrong_word rows[] = {
-    {"nothing", none, {{verify, OK}, {fork_it, OK}, {release_after_busy, OK}, {take, OK}, {verify, OK}}},
+    {"nothing", none, {{verify, OK}, {fork_it, OK}, {release_after_busy, OK}, {pin_large, OK}, {verify, OK}}},
     {"nothing, and many", many, {{verify, OK}, {fork_it, OK}, {verify, OK}, {drop_all, OK}, {leave, OK}}},
     {"what a dead one left in the slot", many, {{join_anew, OK}, {verify, OK}}},
-    {"a record that is gone", record_gone, {{verify, CORRUPT}, {drop_first, OK}, {take, OK}, {recover, OK}, {verify, OK}}},
-    {"a record that is gone before it is released", record_gone, {{release_gone, OK}, {take, OK}}},
+    {"a record that is gone", record_gone, {{verify, CORRUPT}, {drop_first, OK}, {pin_large, OK}, {recover, OK}, {verify, OK}}},
+    {"a record that is gone before it is released", record_gone, {{release_gone, OK}, {pin_large, OK}}},
     {"a record that is gone before it is dropped", many, {{retry_gone, OK}, {verify, CORRUPT}}},
-    {"a record of no shard", record_of_no_shard, {{verify, CORRUPT}, {fork_it, OK}, {drop_first, OK}, {take, OK}, {leave, OK}}},
+    {"a record of no shard", record_of_no_shard, {{verify, CORRUPT}, {fork_it, OK}, {drop_first, OK}, {pin_large, OK}, {leave, OK}}},
     {"a record of no run", record_of_no_run,
      {{verify, CORRUPT}, {stats, OK}, {fork_it, OK}, {recover, OK}, {drop_first, OK}, {verify, OK}}},
     {"a record past the end", record_past_the_end, {{verify, CORRUPT}, {stats, OK}, {fork_it, OK}, {recover, OK}, {drop_first, OK}}},
     {"a record of a slab", record_of_a_slab, {{stats, OK}, {verify, CORRUPT}, {recover, OK}, {leave, OK}}},
     {"a count that is lost", count_lost, {{verify, CORRUPT}, {stats, OK}, {drop_first, OK}, {verify, OK}}},
     {"a count that is too high", count_too_high, {{verify, CORRUPT}, {recover, OK}, {verify, OK}, {drop_first, OK}, {verify, OK}}},
-    {"a pinned run without a head", run_without_a_head, {{verify, CORRUPT}, {take, CORRUPT}, {fork_it, OK}, {stats, OK}, {drop_first, OK}}},
+    {"a pinned run without a head", run_without_a_head, {{verify, CORRUPT}, {pin_large, CORRUPT}, {fork_it, OK}, {stats, OK}, {drop_first, OK}}},
     {"a segment that is gone", segment_gone,
-     {{take, CORRUPT}, {fork_it, OK}, {drop_last, OK}, {drop_all, OK}, {verify, CORRUPT}, {leave, OK}}},
+     {{pin_large, CORRUPT}, {fork_it, OK}, {drop_last, OK}, {drop_all, OK}, {verify, CORRUPT}, {leave, OK}}},
     {"a segment past the end", segment_past_the_end,
-     {{take, CORRUPT}, {stats, OK}, {verify, CORRUPT}, {drop_all, OK}, {recover, OK}, {leave, OK}}},
-    {"a segment that begins nowhere", segment_is_no_head, {{take, CORRUPT}, {stats, OK}, {verify, CORRUPT}, {leave, OK}}},
-    {"a segment in a slab", segment_of_a_slab, {{take, CORRUPT}, {verify, CORRUPT}, {fork_it, OK}, {join_anew, OK}}},
-    {"a segment that is too long", segment_too_long, {{take, CORRUPT}, {verify, CORRUPT}, {recover, CORRUPT}, {leave, OK}}},
+     {{pin_large, CORRUPT}, {stats, OK}, {verify, CORRUPT}, {drop_all, OK}, {recover, OK}, {leave, OK}}},
+    {"a segment that begins nowhere", segment_is_no_head, {{pin_large, CORRUPT}, {stats, OK}, {verify, CORRUPT}, {leave, OK}}},
+    {"a segment in a slab", segment_of_a_slab, {{pin_large, CORRUPT}, {verify, CORRUPT}, {fork_it, OK}, {join_anew, OK}}},
+    {"a segment that is too long", segment_too_long, {{pin_large, CORRUPT}, {verify, CORRUPT}, {recover, CORRUPT}, {leave, OK}}},
     {"a segment of nobody", segment_of_nobody, {{verify, CORRUPT}, {recover, OK}, {verify, OK}}},
     {"a second segment without a first", second_segment_alone,
-     {{take, CORRUPT}, {fork_it, OK}, {drop_all, OK}, {verify, CORRUPT}, {recover, OK}}},
-    {"more pages than there are", frontier_outside, {{take, CORRUPT}, {stats, OK}, {drop_all, OK}}},
+     {{pin_large, CORRUPT}, {fork_it, OK}, {drop_all, OK}, {verify, CORRUPT}, {recover, OK}}},
+    {"more pages than there are", frontier_outside, {{pin_large, CORRUPT}, {stats, OK}, {drop_all, OK}}},
     {"more slots than there are", too_many_slots, {{stats, OK}, {verify, OK}, {recover, OK}, {fork_it, OK}}},
     {"a slot that says it is free", slot_is_free, {{stats, OK}, {verify, CORRUPT}, {recover, OK}, {drop_first, OK}}},
-    {"as many records as can be", all_records_used, {{take, CORRUPT}, {add_large, CORRUPT}, {drop_first, OK}}},
-    {"segments that are gone", segments_full, {{take, OK}, {drop_first, OK}, {verify, OK}}},
+    {"as many records as can be", all_records_used, {{pin_large, CORRUPT}, {add_large, CORRUPT}, {drop_first, OK}}},
+    {"segments that are gone", segments_full, {{pin_large, OK}, {drop_first, OK}, {verify, OK}}},
 };
 
-static void each_wrong_word_is_answered(void)
-{
-    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++)
-        one_wrong_word(&rows[i]);
-}
-
-static int tests(void)
-{
-    RUN(each_wrong_word_is_answered);
-    return check_report();
-}
-
-int main(void) { return fixture_main(tests); }
+int main(void) { return words_main(rows, sizeof rows / sizeof *rows); }

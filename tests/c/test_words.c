@@ -322,16 +322,4 @@ static const wrong_word rows[] = {
     {"too many namespaces", too_many_namespaces, {{get_key, OK}, {put_key, OK}, {recover, CORRUPT}, {open_fresh, OK}}},
 };
 
-static void each_wrong_word_is_answered(void)
-{
-    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++)
-        one_wrong_word(&rows[i]);
-}
-
-static int tests(void)
-{
-    RUN(each_wrong_word_is_answered);
-    return check_report();
-}
-
-int main(void) { return fixture_main(tests); }
+int main(void) { return words_main(rows, sizeof rows / sizeof *rows); }

@@ -337,4 +337,28 @@ static inline void one_wrong_word(const wrong_word *row)
         fprintf(stderr, "  %s\n", row->what);
 }
 
+/* ---- the program of one file's rows */
+
+static const wrong_word *words_rows;
+static size_t words_count;
+
+static inline void each_wrong_word_is_answered(void)
+{
+    for (size_t i = 0; i < words_count; i++)
+        one_wrong_word(&words_rows[i]);
+}
+
+static inline int words_tests(void)
+{
+    RUN(each_wrong_word_is_answered);
+    return check_report();
+}
+
+static inline int words_main(const wrong_word *rows, size_t count)
+{
+    words_rows = rows;
+    words_count = count;
+    return fixture_main(words_tests);
+}
+
 #endif

@@ -22,11 +22,8 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def crew() -> Iterator[Crew]:
     """Return the test's processes and store names."""
-    made = Crew()
-    try:
+    with Crew() as made:
         yield made
-    finally:
-        made.finish()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import sys
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import shoal
 
@@ -161,7 +161,7 @@ class Stranger:
 
 
 class Crew:
-    """The processes and the store names of one test. `finish` leaves nothing of either behind."""
+    """The processes and the store names of one test. As a context manager it leaves nothing of either behind."""
 
     def __init__(self) -> None:
         self.prefix = f"test-{os.getpid()}-{os.urandom(4).hex()}"
@@ -169,6 +169,9 @@ class Crew:
         self._programs: list[subprocess.Popen[str]] = []
         self._strangers: list[Stranger] = []
         self._guns: list[Gun] = []
+
+    def __enter__(self) -> Self:
+        return self
 
     def name(self, name: str = "main") -> str:
         return f"{self.prefix}-{name}"
@@ -207,7 +210,7 @@ class Crew:
         assert (program.returncode, errors) == (0, "")
         return output.strip()
 
-    def finish(self) -> None:
+    def __exit__(self, *exception: object) -> None:
         for child in [*self._children, *self._strangers]:
             child.kill()
         for child in self._children:
