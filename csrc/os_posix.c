@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -52,6 +53,22 @@ void os_populate(void *from, uint64_t length)
 #else
     (void)from, (void)length;
 #endif
+}
+
+uint64_t os_write(int fd, uint64_t offset, const void *from, uint64_t length)
+{
+    struct rlimit limit; /* past it a write is answered by a signal that ends the process */
+    uint64_t done = 0;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < offset + length))
+        return 0;
+    while (done < length) {
+        ssize_t n = pwrite(fd, (const uint8_t *)from + done, length - done, (off_t)(offset + done));
+        if (n > 0)
+            done += (uint64_t)n;
+        else if (n == 0 || errno != EINTR)
+            break;
+    }
+    return done;
 }
 
 void *os_zeros(uint64_t size)

@@ -11,6 +11,7 @@
 #include "publish.h"
 
 #define SWEEP_STEPS 4     /* entries that each write looks at while something is due */
+#define THROUGH_FILE 262144u /* bytes of a value from which on new pages are written through the file: smaller ones gain too little */
 #define ROOM_ROUNDS 64    /* tries to make room before a write is refused */
 
 static bool copy_value(const place *p, shoal_bytes *out)
@@ -117,6 +118,17 @@ static shoal_status attempt(shoal_arena *a, writing *x)
     return status;
 }
 
+/* fill_value, where no page was used before. */
+static void fill_through_file(shoal_arena *a, uint8_t *to, const shoal_put_args *args)
+{
+    shoal_put_args rest = *args;
+    uint64_t at = (uint64_t)(to - a->base) + args->head_size;
+    uint64_t done = os_write(a->fd, at, args->body, args->body_size);
+    rest.body = (const uint8_t *)args->body + done;
+    rest.body_size -= done;
+    fill_value(to, &rest);
+}
+
 /* A large value is copied without the lock, into a run that a pin keeps for us: an orphan until it is published. */
 static shoal_status prepare(shoal_arena *a, writing *x)
 {
@@ -146,14 +158,19 @@ static shoal_status prepare(shoal_arena *a, writing *x)
     if (status != SHOAL_OK)
         return status;
     block *b = (block *)(a->base + (ref << REF_SHIFT));
-    if (load_relaxed(&a->commits) != commits) /* (or another thread has: then it is for nothing) */
-        os_populate(b, x->prepared_bytes);
+    bool fresh = load_relaxed(&a->commits) != commits; /* or another thread's: then what is done for it is for nothing */
     entry e = {.flags = x->prepared_flags, .key_size = x->key.key_size};
     racing_write((uint8_t *)b + entry_key_at(e.flags), x->key.key, x->key.key_size);
     if (e.flags & BLOCK_EXPIRES)
         store_relaxed(entry_expires(b), 0);
+    bool through_file = fresh && !x->draft && x->args.body_size >= THROUGH_FILE;
+    if (!fresh)
+        os_prefault(b, x->prepared_bytes);
+    else if (!through_file)
+        os_populate(b, x->prepared_bytes);
+    uint8_t *to = (uint8_t *)b + entry_value_at(&e, ref);
     if (!x->draft)
-        fill_value((uint8_t *)b + entry_value_at(&e, ref), &x->args);
+        through_file ? fill_through_file(a, to, &x->args) : fill_value(to, &x->args);
     return SHOAL_OK;
 }
 

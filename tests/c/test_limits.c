@@ -73,6 +73,30 @@ static void no_address_space(void)
 #endif
 }
 static void no_file_size(void) { limited(RLIMIT_FSIZE, 4 * MIB, SHOAL_OS, SHOAL_OK); }
+/* A write to the file past the limit would end the process, which need not know that there is a file. */
+static void no_file_size_for_large_values(void)
+{
+    enum { SIZE = 1 << 20, COUNT = 8 };
+    shoal_arena *a = arena_new("limits", 64 * MIB);
+    shoal_namespace ns = ns_default(a);
+    pid_t pid = fork_child();
+    if (pid == 0) {
+        uint8_t *value = malloc(SIZE);
+        shoal_after_fork(a);
+        REQUIRE_CHILD(setrlimit(RLIMIT_FSIZE, &(struct rlimit){4 * MIB, 4 * MIB}) == 0);
+        for (unsigned i = 0; i < COUNT; i++) {
+            pattern_fill(value, i, SIZE);
+            shoal_put_args args = {.body = value, .body_size = SIZE, .ttl = SHOAL_TTL_DEFAULT};
+            REQUIRE_CHILD(shoal_put(a, &ns, numbered("k", i), 2, &args, NULL, WAIT) == SHOAL_OK);
+        }
+        shoal_close(a);
+        _exit(0);
+    }
+    CHECK(child_ok(pid));
+    for (unsigned i = 0; i < COUNT; i++)
+        CHECK_STATUS(get_pattern(a, &ns, numbered("k", i), i, SIZE), SHOAL_OK);
+    ARENA_END(a);
+}
 static void no_descriptors(void) { limited(RLIMIT_NOFILE, 3, SHOAL_OS, SHOAL_OS); }
 
 /* ---- the table of processes */
@@ -174,6 +198,7 @@ static int tests(void)
 #ifdef SHOAL_LINUX
     RUN(no_address_space);
     RUN(no_file_size);
+    RUN(no_file_size_for_large_values);
     RUN(no_descriptors);
     RUN(the_table_can_be_full);
     RUN(a_thousand_come_and_go);

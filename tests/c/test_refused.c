@@ -52,12 +52,20 @@ REFUSABLE(int, lstat, -1, (const char *path, struct stat *st), (path, st))
 REFUSABLE(int, flock, -1, (int fd, int operation), (fd, operation))
 REFUSABLE(int, unlink, -1, (const char *path), (path))
 REFUSABLE(ssize_t, pread, -1, (int fd, void *to, size_t n, off_t offset), (fd, to, n, offset))
-REFUSABLE(ssize_t, pwrite, -1, (int fd, const void *from, size_t n, off_t offset), (fd, from, n, offset))
 REFUSABLE(ssize_t, read, -1, (int fd, void *to, size_t n), (fd, to, n))
 REFUSABLE(ssize_t, getrandom, -1, (void *to, size_t n, unsigned flags), (to, n, flags))
 REFUSABLE(DIR *, opendir, NULL, (const char *path), (path))
 REFUSABLE(FILE *, fopen, NULL, (const char *path, const char *mode), (path, mode))
 REFUSABLE(int, rename, -1, (const char *from, const char *to), (from, to))
+
+ssize_t __real_pwrite(int fd, const void *from, size_t n, off_t offset);
+ssize_t __wrap_pwrite(int fd, const void *from, size_t n, off_t offset);
+ssize_t __wrap_pwrite(int fd, const void *from, size_t n, off_t offset) /* which a signal may also end half-way */
+{
+    if (!refused())
+        return __real_pwrite(fd, from, n, offset);
+    return errno == EINTR && n > 1 ? __real_pwrite(fd, from, n / 2, offset) : -1;
+}
 
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
@@ -234,9 +242,27 @@ static void can_be_swept(bool done)
     CHECK_STATUS(shoal_sweep(kept, WAIT), SHOAL_OK);
 }
 
+static shoal_status write_to_new_pages(void) /* which is done through the file */
+{
+    enum { SIZE = 300000 };
+    static uint8_t value[SIZE];
+    static unsigned n;
+    pattern_fill(value, ++n, SIZE);
+    shoal_put_args args = {.head = value, .head_size = 1, .body = value + 1, .body_size = SIZE - 1, .ttl = SHOAL_TTL_DEFAULT};
+    char key[32];
+    int length = snprintf(key, sizeof key, "new%u", n);
+    shoal_status status = shoal_put(kept, &kept_keys, key, (size_t)length, &args, NULL, WAIT);
+    unsigned armed = fault_after;
+    fault_after = 0;
+    CHECK_STATUS(get_pattern(kept, &kept_keys, key, n, SIZE), status == SHOAL_OK ? SHOAL_OK : SHOAL_MISS);
+    fault_after = armed;
+    return status;
+}
+
 static void writing_fails(void)
 {
     keep_arena(64 * MIB);
+    refuse_each(write_to_new_pages, is_whole);
     refuse_each(write_much, can_be_swept);
     ARENA_END(kept);
 }
