@@ -54,13 +54,6 @@ int os_punch(int fd, uint64_t offset, uint64_t length);
 
 /* Map memory that was just committed, in one call rather than by a fault for each page. */
 void os_populate(void *from, uint64_t length);
-/* Map memory that was in use before, maybe by another process alone. A fault of a read maps 64 KB around it, that of a write a page;
- * where it is mapped already, this takes a cache line in a thousand. */
-static inline void os_prefault(const void *from, uint64_t length)
-{
-    for (uint64_t at = 0; at < length; at += 65536)
-        (void)*(const volatile uint8_t *)((const uint8_t *)from + at);
-}
 /* Write to memory that was just committed through its file, which neither zeroes nor maps a page first. How many bytes were written:
  * the rest, or all where a system cannot, is the caller's to copy. */
 uint64_t os_write(int fd, uint64_t offset, const void *from, uint64_t length);

@@ -3,7 +3,6 @@
  *   frontier   runs cover pages [0, frontier); beyond, nothing was ever used
  *   touched    a run that lock-free readers may look into, however late. It is never punched
  *   hole       a free run whose memory was given back; committed again before its next use
-
  *
  * Everything but the heads' states is derived from them: bins, counts, tails, INSIDE distances.
  * The page lock is taken after a shard lock, never before one.
@@ -38,5 +37,12 @@ shoal_status pages_trim(shoal_arena *a, waiting *w);
 uint64_t page_head(shoal_arena *a, uint64_t page, uint32_t kind, uint32_t owner);
 /* Pages [0, frontier) as they are now; False: damaged. */
 bool page_walk(shoal_arena *a, uint64_t page, uint64_t frontier, uint64_t *state);
+/* Map what was in use before, maybe by another process alone. The fault of a read maps 64 KB around it, that of a write one page;
+ * where all is mapped, this takes a cache line in a thousand. */
+static inline void pages_prefault(const void *from, uint64_t length)
+{
+    for (uint64_t at = 0; at < length; at += 65536)
+        (void)load_relaxed((const uint8_t *)from + at);
+}
 
 #endif

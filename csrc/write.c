@@ -11,7 +11,7 @@
 #include "publish.h"
 
 #define SWEEP_STEPS 4     /* entries that each write looks at while something is due */
-#define THROUGH_FILE 262144u /* bytes of a value from which on new pages are written through the file: smaller ones gain too little */
+#define THROUGH_FILE 262144u /* bytes; smaller values in new pages gain too little by it */
 #define ROOM_ROUNDS 64    /* tries to make room before a write is refused */
 
 static bool copy_value(const place *p, shoal_bytes *out)
@@ -165,7 +165,7 @@ static shoal_status prepare(shoal_arena *a, writing *x)
         store_relaxed(entry_expires(b), 0);
     bool through_file = fresh && !x->draft && x->args.body_size >= THROUGH_FILE;
     if (!fresh)
-        os_prefault(b, x->prepared_bytes);
+        pages_prefault(b, x->prepared_bytes);
     else if (!through_file)
         os_populate(b, x->prepared_bytes);
     uint8_t *to = (uint8_t *)b + entry_value_at(&e, ref);
