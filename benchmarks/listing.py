@@ -30,9 +30,8 @@ def prepare_namespaces(store: Any, options: dict[str, Any]) -> Works:
         entries = dict.fromkeys(many, VALUE)
         get, put, get_many, set_many = store.store.get, store.store.set, store.store.get_many, store.store.set_many
 
-        def loop_get() -> None:
-            for name in many:
-                get(name)
+        def loop_get() -> dict[str, Any]:  # what get_many gives
+            return {name: get(name) for name in many}
 
         def loop_set() -> None:
             for name, value in entries.items():

@@ -59,4 +59,4 @@ def contended(figures: list[Contended]) -> str:
         ]
         apart = " + ".join(readable(rate, "/s") for rate in figure.per_second)
         rows.append([f"{figure.mode}: {figure.contender}", readable(figure.total, "/s"), apart, *worst, figure.wrong])
-    return table(["", "both", "each", "p50", "p99", "p99.9", "wrong"], rows)
+    return table(["", "all", "each", "p50", "p99", "p99.9", "wrong"], rows)

@@ -1,4 +1,4 @@
-"""Two processes at one store: zipfian keys, so that both often want the same ones.
+"""Two processes at one store, and one alone beside them: zipfian keys, so that both often want the same ones.
 
 What is measured comes in separate passes: operations per second, then the time of single operations, then whether what
 is read was ever written.
@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = ["MODES", "Contended", "run", "zipf"]
 
-MODES = {
+MODES: dict[str, tuple[str, ...]] = {
+    "one reads": ("read",),
     "100 % reads": ("read", "read"),
     "90 % reads": ("mixed", "mixed"),
     "one writes, one reads": ("write", "read"),
     "incr of one key": ("incr", "incr"),
 }
-"""What each of the two processes does."""
+"""What each process does."""
 
 THETA = 0.99
 DRAWN = 1 << 15
@@ -63,7 +64,7 @@ class Contended:
 
     @property
     def total(self) -> float:
-        """Operations per second of both."""
+        """Operations per second of all processes."""
         return sum(self.per_second)
 
 
@@ -291,9 +292,10 @@ def _own(pipe: Connection, contender: type[Contender], keys: int) -> None:
         while not problems and (order := pipe.recv()) is not None:
             tasks, seconds, timed = order
             start = time.monotonic() + LEAD
-            for (here, _), task in zip(workers, tasks, strict=True):
+            at_work = [here for here, _ in workers[: len(tasks)]]
+            for here, task in zip(at_work, tasks, strict=True):
                 here.send((task, start, seconds, timed))
-            answers = [here.recv() for here, _ in workers]
+            answers = [here.recv() for here in at_work]
             if tasks[0] == "incr":
                 counted += sum(answer[0] for answer in answers if not isinstance(answer, str))
                 answers.append((counted, store.count(COUNTER)))
@@ -408,11 +410,12 @@ def _check(pipe: Connection, seconds: float) -> str:
 
 
 def _summary(name: str, mode: str, keys: int, rounds: list[Any], wrong: str) -> Contended:
-    per_second = [statistics.median(answers[0][i][0] / answers[0][i][1] for answers in rounds) for i in (0, 1)]
+    processes = range(len(MODES[mode]))
+    per_second = [statistics.median(answers[0][i][0] / answers[0][i][1] for answers in rounds) for i in processes]
     latency: list[dict[str, float]] = []
     if len(rounds[0]) > 1:
         latency = [
-            {at: statistics.median(answers[1][i][2][at] for answers in rounds) for at in FRACTIONS} for i in (0, 1)
+            {at: statistics.median(answers[1][i][2][at] for answers in rounds) for at in FRACTIONS} for i in processes
         ]
     if mode == "incr of one key":
         counted, really = rounds[-1][0][2]
