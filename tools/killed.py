@@ -10,7 +10,8 @@ a header counts once for each line of a .c file that it is inlined into. Each pl
 - store to the process's own memory only, in every run, or
 - stand in tests/c/killed.txt, with a reason: `file function reason`, or `file function "part of the line" reason`.
 
-It fails, with what is missing, if one does none of this, or if the table holds what is not needed.
+It fails, with what is missing, if one does none of this, or if the table holds what is not needed. A line of the table that
+begins with `?` may be needed or not: what only damage at random leads to.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class Excuse:
     function: str
     part: str
     reason: str
+    maybe: bool
     used: bool = field(default=False)
 
     def covers(self, place: Place) -> bool:
@@ -134,10 +136,10 @@ def excuses() -> list[Excuse]:
     for line in TABLE.read_text(encoding="utf-8").splitlines():
         if not line.strip() or line.startswith("#"):
             continue
-        match = re.fullmatch(r'(\S+) (\S+) (?:"([^"]*)" )?(.+)', line)
+        match = re.fullmatch(r'(\??)(\S+) (\S+) (?:"([^"]*)" )?(.+)', line)
         if not match:
             raise ValueError(f"{TABLE}: {line}")
-        found.append(Excuse(match[1], match[2], match[3] or "", match[4]))
+        found.append(Excuse(match[2], match[3], match[4] or "", match[5], match[1] == "?"))
     return found
 
 
@@ -166,7 +168,7 @@ def main() -> int:
             missing.append(place)
     for place in missing:
         print(f"{place}\n    {'nobody was killed there' if place.seen & ARENA else 'nothing came by here'}")
-    idle = [excuse for excuse in table if not excuse.used]
+    idle = [excuse for excuse in table if not excuse.used and not excuse.maybe]
     for excuse in idle:
         print(f"{TABLE.name}: not needed any more: {excuse.file} {excuse.function} {excuse.part}")
     functions = {place.chain[-1][:2] for place in places if place.seen & KILLED}

@@ -9,7 +9,7 @@
 #include "fixture.h"
 #include "atomics.h"
 
-enum { WORKERS = 3, OWN = 24, SHARED = 60, LIMIT = 20, VALUE_MAX = 150000 };
+enum { WORKERS = 3, OWN = 24, SHARED = 60, LIMIT = 20, VALUE_MAX = 400000 };
 
 /* Of one own key: seed of a value, 0 = not there. `next` counts only while `busy`. */
 typedef struct record {
@@ -43,7 +43,8 @@ static shoal_status put_seed(const shoal_namespace *ns, const char *key, uint64_
     size_t size = size_of(seed);
     memcpy(value, &seed, 8);
     pattern_fill(value + 8, seed, size - 8);
-    shoal_put_args args = {.head = value, .head_size = size, .align = seed & 1, .ttl = SHOAL_TTL_DEFAULT};
+    shoal_put_args args = {
+        .head = value, .head_size = 8, .body = value + 8, .body_size = size - 8, .align = seed & 1, .ttl = SHOAL_TTL_DEFAULT};
     return shoal_put(arena, ns, key, strlen(key), &args, NULL, WAIT);
 }
 
