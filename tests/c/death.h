@@ -139,6 +139,8 @@ static inline bool state_is_right(const shoal_arena *a, const copy *c, const sce
 
 /* ---- the walk */
 
+static inline bool shard_is_locked(const shoal_arena *a) { return a->shards[0].lock.word != 0; }
+
 /* A child stopped right before it acts on `a`. */
 static inline pid_t child_before(shoal_arena *a, const shoal_namespace *ns, void (*act)(shoal_arena *, const shoal_namespace *))
 {
@@ -147,9 +149,12 @@ static inline pid_t child_before(shoal_arena *a, const shoal_namespace *ns, void
         if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
             _exit(7);
         shoal_after_fork(a);
-        if (process_ready(a, WAIT) != SHOAL_OK)
-            _exit(8);
-        get_text(a, ns, "base1"); /* whatever is done lazily is done now */
+        /* Whatever is done lazily is done now, unless it would meet a lock that a dead one left: to take that over is to be stepped. */
+        if (!shard_is_locked(a)) {
+            if (process_ready(a, WAIT) != SHOAL_OK)
+                _exit(8);
+            get_text(a, ns, "base1");
+        }
         if (places_trace)
             places_trace();
         raise(SIGSTOP);
@@ -253,9 +258,11 @@ static inline void nothing(shoal_arena *a, const shoal_namespace *ns) { (void)a,
 
 /* ---- death of who recovers */
 
-static inline void take_over(shoal_arena *a, const shoal_namespace *ns) { put(a, ns, "life", "goes on"); }
-
-static inline bool shard_is_locked(const shoal_arena *a) { return a->shards[0].lock.word != 0; }
+static inline void take_over(shoal_arena *a, const shoal_namespace *ns)
+{
+    if (put(a, ns, "life", "goes on") != SHOAL_OK)
+        _exit(9);
+}
 
 /* What a process leaves that is killed at the n-th state of `act` in which `when` holds; its name is gone already. NULL: there is
  * no such state. */
@@ -288,8 +295,10 @@ static inline void walk_taking_over(shoal_arena *a, const shoal_namespace *ns, c
     bool right = true;
     pid_t pid = child_before(a, ns, take_over);
     if (begin_steps(pid)) {
+        int on = 1;
+        CHECK(shard_is_locked(a));
         copy_take(a, &c);
-        for (; step(pid) == 1 && right && steps < most; steps++)
+        for (; right && steps < most && (on = step(pid)) == 1; steps++)
             if (copy_take(a, &c)) {
                 bool try = (states++ % RECOVERIES == 0 && tried++ < 400) || place_is_new();
                 if (try)
@@ -298,7 +307,7 @@ static inline void walk_taking_over(shoal_arena *a, const shoal_namespace *ns, c
             }
         if (!right)
             check_fail(__FILE__, __LINE__, "recovery killed after %u instructions (state %u)", steps, states);
-        CHECK(states > 20);
+        CHECK(on >= 0 && states > 20);
     }
     end_steps(pid);
     free(c.bytes);
