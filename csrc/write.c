@@ -121,12 +121,12 @@ static shoal_status attempt(shoal_arena *a, writing *x)
 /* fill_value, where no page was used before. */
 static void fill_through_file(shoal_arena *a, uint8_t *to, const shoal_put_args *args)
 {
-    shoal_put_args rest = *args;
+    const shoal_put_args head = {.head = args->head, .head_size = args->head_size};
+    const uint8_t *body = args->body;
     uint64_t at = (uint64_t)(to - a->base) + args->head_size;
-    uint64_t done = os_write(a->fd, at, args->body, args->body_size);
-    rest.body = (const uint8_t *)args->body + done;
-    rest.body_size -= done;
-    fill_value(to, &rest);
+    uint64_t done = os_write(a->fd, at, body, args->body_size); /* maybe a part: the rest goes behind that */
+    fill_value(to, &head);
+    fill_value(to + args->head_size + done, &(shoal_put_args){.body = body + done, .body_size = args->body_size - done});
 }
 
 /* A large value is copied without the lock, into a run that a pin keeps for us: an orphan until it is published. */
