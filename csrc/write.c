@@ -120,11 +120,11 @@ static shoal_status attempt(shoal_arena *a, writing *x)
 }
 
 /* Have the bytes in memory. */
-static void fetch(const volatile uint8_t *from, uint64_t size)
+static void fetch(const uint8_t *from, uint64_t size)
 {
     for (uint64_t at = 0; at < size; at += PAGE_SIZE)
-        (void)from[at];
-    (void)from[size - 1];
+        read_for_page(from + at);
+    read_for_page(from + size - 1);
 }
 
 /* fill_value, where no page was used before. While the system writes, nobody else can commit memory of this file, nor be stopped from
