@@ -308,6 +308,8 @@ static void leave(shoal_arena *a, bool filling)
     char path[ARENA_PATH];
     struct stat st;
     drop_fork(a); /* our own claim there must not look like somebody else's */
+    if (!is_segment(a, a->fd))
+        a->fd = -1;
     path_of(a->name, path);
     if (a->fd >= 0 && os_gate(a->fd, os_mono_ns() + GATE_WAIT_NS) == 0) {
         bool persist = load_relaxed(&a->header->persist) != 0;
@@ -333,14 +335,15 @@ void shoal_quit(shoal_arena *a, bool filling) { leave(a, filling); }
 static int reopen(const shoal_arena *a)
 {
     char path[ARENA_PATH];
-    struct stat st;
-    int flags = (a->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", a->fd);
-    int fd = open(path, flags);
+    int flags = (a->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC, fd = -1;
+    if (is_segment(a, a->fd)) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", a->fd);
+        fd = open(path, flags);
+    }
     if (fd < 0) {
         path_of(a->name, path);
         fd = open(path, flags | O_NOFOLLOW);
-        if (fd >= 0 && (fstat(fd, &st) != 0 || st.st_ino != a->inode || st.st_dev != a->device)) {
+        if (fd >= 0 && !is_segment(a, fd)) {
             close(fd);
             fd = -1;
         }
@@ -384,7 +387,8 @@ void shoal_after_fork(shoal_arena *a)
     if (fd >= 0)
         madvise(a->base, a->file_size, MADV_DONTDUMP);
 #endif
-    close(a->fd);
+    if (is_segment(a, a->fd))
+        close(a->fd);
     a->fd = fd;
     pthread_mutex_init(&a->attach_mutex, NULL); /* a thread of the parent may have held it */
     if (pthread_mutex_trylock(&a->pins.mutex) == 0) {

@@ -49,6 +49,9 @@ static inline uint64_t exchange_release(uint64_t *p, uint64_t v) { return __atom
  * hot path: a load and a store, no locked instruction. */
 static inline void add_local(uint64_t *p, uint64_t v) { store_relaxed(p, load_relaxed(p) + v); }
 
+/* Read a byte for the sake of its page. */
+static inline void read_for_page(const uint8_t *at) { (void)*(const volatile uint8_t *)at; }
+
 static inline void cpu_relax(void)
 {
 #if defined(__x86_64__) || defined(__i386__)

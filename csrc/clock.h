@@ -21,7 +21,7 @@ typedef struct wall_clock {
     uint64_t looked; /* the counter at the last look; 0 = ask the system */
     uint64_t offset; /* ns since 1970 when the counter was at its origin */
     uint64_t rate;   /* ns in a tick, times 2^32; 0 = not known yet */
-    uint64_t origin, origin_ns;
+    uint64_t origin, origin_ns, origin_wall_ns;
 } wall_clock;
 
 void clock_start(wall_clock *c);

@@ -6,7 +6,7 @@
 #define SHOAL_HANDLE_H
 
 #include <pthread.h>
-#include <sys/types.h>
+#include <sys/stat.h>
 
 #include "clock.h"
 #include "hash.h"
@@ -60,6 +60,14 @@ struct shoal_arena {
     uint64_t own_counters[COUNT_END]; /* of a read-only mapping */
     char name[SHOAL_NAME_MAX + 1];
 };
+
+/* Does this descriptor lead to the segment? A program that closes all it has (as daemons do) may have another file under the number of
+ * ours by now: that file must not be written to, and that nobody has a claim there says nothing of who lives. */
+static inline bool is_segment(const shoal_arena *a, int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 ? st.st_ino == a->inode && st.st_dev == a->device : errno != EBADF;
+}
 
 static inline shoal_status corrupt(shoal_arena *a, const char *what)
 {

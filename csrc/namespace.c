@@ -20,6 +20,8 @@ static shoal_status commit(shoal_arena *a, uint32_t id)
 {
     uint64_t at[2] = {(uint64_t)((uint8_t *)&a->records[id] - a->base), (uint64_t)((uint8_t *)head_of(a, id, 0) - a->base)};
     uint64_t size[2] = {sizeof(namespace_record), sizeof(namespace_head) * a->nshards};
+    if (!is_segment(a, a->fd))
+        return SHOAL_OS;
     for (int i = 0; i < 2; i++) {
         uint64_t begin = at[i] & ~(uint64_t)(PAGE_SIZE - 1);
         shoal_status status = os_commit_status(os_commit(a->fd, begin, at[i] + size[i] - begin));

@@ -154,6 +154,8 @@ static shoal_status find_free(shoal_arena *a, uint64_t count, int touched, uint3
 
 static shoal_status commit(shoal_arena *a, const void *from, uint64_t length)
 {
+    if (!is_segment(a, a->fd))
+        return SHOAL_OS;
     uint64_t begin = (uint64_t)((const uint8_t *)from - a->base), end = begin + length;
     begin &= ~(uint64_t)(PAGE_SIZE - 1);
     int error = os_commit(a->fd, begin, end - begin);
@@ -318,7 +320,8 @@ static uint64_t previous_free(shoal_arena *a, uint64_t page, uint64_t frontier)
 static void punch(shoal_arena *a, uint64_t page, uint64_t length)
 {
     store_release(&a->map[page].state, page_state(PAGE_FREE, PAGE_HOLE, 0, length));
-    os_punch(a->fd, (uint64_t)(page_at(a, page) - a->base), length << PAGE_SHIFT);
+    if (is_segment(a, a->fd))
+        os_punch(a->fd, (uint64_t)(page_at(a, page) - a->base), length << PAGE_SHIFT);
 }
 
 /* In a run that is free but not binned yet. Large free memory goes back to the system unless about as

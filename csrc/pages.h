@@ -22,7 +22,7 @@ static inline uint64_t page_state(uint32_t kind, uint32_t flags, uint32_t owner,
 }
 
 /* A run of `count` committed pages. SLAB and TABLE runs become touched. The caller holds `owner`'s shard lock.
- * OK, BUSY, INTERRUPTED, FULL_ARENA, FULL_SYSTEM, CORRUPT. */
+ * OK, BUSY, INTERRUPTED, FULL_ARENA, FULL_SYSTEM, OS, CORRUPT. */
 shoal_status pages_take(shoal_arena *a, uint64_t count, uint32_t kind, uint32_t owner, uint64_t *page, waiting *w);
 /* Was there no run to be had, be it the arena or the file system that is full? */
 static inline bool pages_full(shoal_status status) { return status == SHOAL_FULL_ARENA || status == SHOAL_FULL_SYSTEM; }

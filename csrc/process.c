@@ -31,7 +31,7 @@ static bool slot_lives(shoal_arena *a, uint32_t slot)
         return pid_lives(&a->slots[slot]);
     bool any;
     /* An error here must not declare anybody dead. */
-    return os_claimed(a->fd, CLAIM_SLOTS + slot, 1, &any) != 0 || any;
+    return !is_segment(a, a->fd) || os_claimed(a->fd, CLAIM_SLOTS + slot, 1, &any) != 0 || any;
 }
 
 bool process_alive(shoal_arena *a, uint32_t slot, uint32_t generation)
@@ -50,7 +50,7 @@ bool process_alive(shoal_arena *a, uint32_t slot, uint32_t generation)
 static int claim_slot(shoal_arena *a, int fd, uint32_t slot)
 {
     if (os_has_claims())
-        return os_claim(fd, CLAIM_SLOTS + slot, false);
+        return is_segment(a, fd) ? os_claim(fd, CLAIM_SLOTS + slot, false) : EBADF;
     bool used = slot < slots_high(a) && (uint32_t)load_relaxed(&a->slots[slot].state) == SLOT_USED;
     return used && pid_lives(&a->slots[slot]) ? EAGAIN : 0;
 }

@@ -12,6 +12,7 @@
 
 #define SWEEP_STEPS 4     /* entries that each write looks at while something is due */
 #define THROUGH_FILE 262144u /* bytes; smaller values in new pages gain too little by it */
+#define PIECE 1048576u       /* bytes that are written at once */
 #define ROOM_ROUNDS 64    /* tries to make room before a write is refused */
 
 static bool copy_value(const place *p, shoal_bytes *out)
@@ -118,15 +119,29 @@ static shoal_status attempt(shoal_arena *a, writing *x)
     return status;
 }
 
-/* fill_value, where no page was used before. */
+/* Have the bytes in memory. */
+static void fetch(const uint8_t *from, uint64_t size)
+{
+    for (uint64_t at = 0; at < size; at += PAGE_SIZE)
+        read_for_page(from + at);
+    read_for_page(from + size - 1);
+}
+
+/* fill_value, where no page was used before. While the system writes, nobody else can commit memory of this file, nor be stopped from
+ * waiting for that: so it is piece by piece, of bytes that need not be waited for. */
 static void fill_through_file(shoal_arena *a, uint8_t *to, const shoal_put_args *args)
 {
-    shoal_put_args rest = *args;
-    uint64_t at = (uint64_t)(to - a->base) + args->head_size;
-    uint64_t done = os_write(a->fd, at, args->body, args->body_size);
-    rest.body = (const uint8_t *)args->body + done;
-    rest.body_size -= done;
-    fill_value(to, &rest);
+    const shoal_put_args head = {.head = args->head, .head_size = args->head_size};
+    const uint8_t *body = args->body;
+    uint64_t size = args->body_size, at = (uint64_t)(to - a->base) + args->head_size, done = 0, piece, n;
+    do {
+        piece = size - done < PIECE ? size - done : PIECE;
+        fetch(body + done, piece);
+        n = os_write(a->fd, at + done, body + done, piece);
+        done += n;
+    } while (n == piece && done < size);
+    fill_value(to, &head); /* and what the file did not take, behind what it took */
+    fill_value(to + args->head_size + done, &(shoal_put_args){.body = body + done, .body_size = size - done});
 }
 
 /* A large value is copied without the lock, into a run that a pin keeps for us: an orphan until it is published. */

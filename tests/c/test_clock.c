@@ -71,6 +71,24 @@ static void a_counter_that_jumps_is_not_believed(void)
     CHECK(right(&c));
 }
 
+/* While a machine sleeps the monotonic clock stands still, and the counter may go on, or begin anew: in a process that had not written
+ * before, the two tell no rate. */
+static void a_machine_that_slept_tells_no_rate(void)
+{
+#ifdef SHOAL_COUNTER
+    uint64_t hour = 3600ull * 2000000000;
+    for (int anew = 0; anew < 2; anew++) {
+        wall_clock c;
+        clock_start(&c);
+        c.origin_wall_ns -= 3600 * (uint64_t)SECOND;
+        c.origin -= anew ? 0 : hour;
+        if (anew)
+            c.origin_ns -= 100 * (uint64_t)SECOND; /* it was awake for so long before, of which the counter knows nothing now */
+        CHECK(right_for(&c, 50 * MILLISECOND));
+    }
+#endif
+}
+
 static void *ask(void *clock)
 {
     return right_for(clock, 50 * MILLISECOND) ? clock : NULL;
@@ -117,6 +135,7 @@ static int tests(void)
     RUN(a_counter_that_is_no_clock_is_not_used);
     RUN(a_step_of_the_system_s_clock_is_seen_within_milliseconds);
     RUN(a_counter_that_jumps_is_not_believed);
+    RUN(a_machine_that_slept_tells_no_rate);
     RUN(threads_share_it);
     RUN(an_entry_is_never_modified_before_what_it_replaces);
     return check_report();

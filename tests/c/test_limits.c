@@ -97,6 +97,66 @@ static void no_file_size_for_large_values(void)
         CHECK_STATUS(get_pattern(a, &ns, numbered("k", i), i, SIZE), SHOAL_OK);
     ARENA_END(a);
 }
+/* A daemon closes all that it has, and what it opens next gets the number of the segment's descriptor. Others have long taken it for
+ * dead; but it must not take them for dead, nor that file for the segment. */
+static void a_descriptor_that_leads_elsewhere(void)
+{
+    enum { SIZE = 1 << 20 };
+    uint8_t *value = malloc(SIZE);
+    shoal_arena *a = arena_new("limits", 64 * MIB);
+    shoal_namespace ns = ns_default(a), other;
+    shoal_pin view;
+    FILE *log = tmpfile();
+    REQUIRE(log && value);
+    shoal_put_args args = {.body = value, .body_size = SIZE, .ttl = SHOAL_TTL_DEFAULT};
+    pattern_fill(value, 9, SIZE);
+    CHECK_STATUS(shoal_put(a, &ns, "viewed", 6, &args, NULL, WAIT), SHOAL_OK);
+    CHECK_STATUS(shoal_put(a, &ns, "free", 4, &args, NULL, WAIT), SHOAL_OK);
+    CHECK_STATUS(shoal_view_take(a, &ns, "viewed", 6, &view, WAIT), SHOAL_OK);
+    uint32_t slot = a->slot, generation = (uint32_t)(a->lock_word >> 32);
+    pid_t pid = fork_child(), child;
+    if (pid == 0) {
+        struct stat st;
+        shoal_after_fork(a);
+        REQUIRE_CHILD(process_ready(a, WAIT) == SHOAL_OK);
+        REQUIRE_CHILD(write(fileno(log), value, SIZE) == SIZE);
+        REQUIRE_CHILD(dup2(fileno(log), a->fd) == a->fd);
+        for (unsigned i = 0; i < 8; i++) {
+            pattern_fill(value, i, SIZE);
+            shoal_status status = shoal_put(a, &ns, numbered("k", i), 2, &args, NULL, WAIT);
+            REQUIRE_CHILD(status == SHOAL_OK || status == SHOAL_OS);
+            CHECK_STATUS(get_pattern(a, &ns, numbered("k", i), i, SIZE), status == SHOAL_OK ? SHOAL_OK : SHOAL_MISS);
+        }
+        CHECK_STATUS(shoal_namespace_open(a, "new", 3, true, NULL, &other, WAIT), SHOAL_OS);
+        CHECK(shoal_process_lives(a, slot, generation));
+        CHECK_STATUS(shoal_delete(a, &ns, "viewed", 6, NULL, WAIT), SHOAL_OK);
+        CHECK_STATUS(shoal_delete(a, &ns, "free", 4, NULL, WAIT), SHOAL_OK);
+        CHECK_STATUS(shoal_sweep(a, WAIT), SHOAL_OK); /* which reaps the dead and gives all free memory back */
+        shoal_before_fork(a);
+        if ((child = fork_child()) == 0) { /* it has the name */
+            shoal_after_fork(a);
+            REQUIRE_CHILD(put(a, &ns, "grandchild", "wrote") == SHOAL_OK);
+            REQUIRE_CHILD(fstat(fileno(log), &st) == 0);
+            shoal_close(a);
+            _exit(0);
+        }
+        shoal_after_fork_in_parent(a);
+        CHECK(child_ok(child));
+        int fd = a->fd;
+        shoal_close(a);
+        CHECK(fstat(fd, &st) == 0 && st.st_size == SIZE && st.st_blocks >= SIZE / 512);
+        _exit(check_failures ? 1 : 0);
+    }
+    CHECK(child_ok(pid));
+    CHECK(pattern_holds(view.data, 9, SIZE));
+    CHECK_EQ(stats_of(a).pinned_bytes, (SIZE / PAGE_SIZE + 1) * PAGE_SIZE);
+    CHECK_TEXT(get_text(a, &ns, "grandchild"), "wrote");
+    shoal_unpin(a, &view);
+    CHECK_SOUND(a);
+    fclose(log);
+    free(value);
+    ARENA_END(a);
+}
 static void no_descriptors(void) { limited(RLIMIT_NOFILE, 3, SHOAL_OS, SHOAL_OS); }
 
 /* ---- the table of processes */
@@ -200,6 +260,7 @@ static int tests(void)
     RUN(no_file_size);
     RUN(no_file_size_for_large_values);
     RUN(no_descriptors);
+    RUN(a_descriptor_that_leads_elsewhere);
     RUN(the_table_can_be_full);
     RUN(a_thousand_come_and_go);
 #else

@@ -60,11 +60,21 @@ REFUSABLE(int, rename, -1, (const char *from, const char *to), (from, to))
 
 ssize_t __real_pwrite(int fd, const void *from, size_t n, off_t offset);
 ssize_t __wrap_pwrite(int fd, const void *from, size_t n, off_t offset);
-ssize_t __wrap_pwrite(int fd, const void *from, size_t n, off_t offset) /* which a signal may also end half-way */
+/* A signal may end it half-way; any other reason to write no more is said by the call after the one that wrote a part. */
+ssize_t __wrap_pwrite(int fd, const void *from, size_t n, off_t offset)
 {
+    static int reason;
+    if (reason) {
+        errno = reason;
+        reason = 0;
+        return -1;
+    }
     if (!refused())
         return __real_pwrite(fd, from, n, offset);
-    return errno == EINTR && n > 1 ? __real_pwrite(fd, from, n / 2, offset) : -1;
+    if (n <= PAGE_SIZE)
+        return -1;
+    reason = errno == EINTR ? 0 : errno;
+    return __real_pwrite(fd, from, n / 2, offset);
 }
 
 int __real_open(const char *path, int flags, ...);
