@@ -79,12 +79,12 @@ static bool append(shoal_bytes *out, size_t *room, const wanted *what, const ent
 }
 
 /* One chain, lock-free: what is wanted is counted and (if `out`) appended, or all is as before and CHANGED comes back. */
-static enum outcome keys_of_chain(shoal_arena *a, bucket *head, const wanted *what, shoal_bytes *out, size_t *room, uint64_t *count,
-                                  bool abandoned)
+static enum outcome keys_of_chain(shoal_arena *a, bucket *head, const wanted *what, shoal_bytes *out, size_t *room,
+                                  shoal_namespace_stats *sum, bool abandoned)
 {
     uint64_t before = load_acquire(&head->word);
     size_t size = out ? out->size : 0;
-    uint64_t counted = *count;
+    shoal_namespace_stats counted = *sum;
     uint8_t key[SHOAL_KEY_MAX];
     bool bad = false;
     int hops = 0;
@@ -111,7 +111,8 @@ static enum outcome keys_of_chain(shoal_arena *a, bucket *head, const wanted *wh
                 continue;
             if (((e.flags & BLOCK_FIELD) && is_root_name(key, e.key_size)) || (what->fields && parent != what->parent))
                 continue;
-            ++*count;
+            sum->entries++;
+            sum->bytes += e.key_size + e.value_size;
             if (out && !append(out, room, what, &e, key))
                 return DAMAGED;
         }
@@ -124,13 +125,13 @@ static enum outcome keys_of_chain(shoal_arena *a, bucket *head, const wanted *wh
 changed:
     if (out)
         out->size = size;
-    *count = counted;
+    *sum = counted;
     return CHANGED;
 }
 
 /* Buckets in rising order: a split only moves keys to a bucket still to come, so none is missed; one may be
  * met twice. Through a read-only mapping, which cannot hold the lists still. */
-static shoal_status keys_of_table(shoal_arena *a, uint32_t s, const wanted *what, shoal_bytes *out, uint64_t *count, waiting *w)
+static shoal_status keys_of_table(shoal_arena *a, uint32_t s, const wanted *what, shoal_bytes *out, shoal_namespace_stats *sum, waiting *w)
 {
     shard *sh = &a->shards[s];
     size_t room = 0;
@@ -142,7 +143,7 @@ static shoal_status keys_of_table(shoal_arena *a, uint32_t s, const wanted *what
         for (int tries = 1;; tries++) {
             uint64_t word = load_acquire(&sh->lock.word); /* beside a dead owner: as in look_patiently */
             bool abandoned = tries % TRIES == 0 && lock_abandoned(a, word);
-            enum outcome outcome = keys_of_chain(a, head, what, out, &room, count, abandoned);
+            enum outcome outcome = keys_of_chain(a, head, what, out, &room, sum, abandoned);
             if (outcome == DAMAGED)
                 return SHOAL_NO_MEMORY;
             if (outcome == FOUND && (!abandoned || load_relaxed(&sh->lock.word) == word))
@@ -164,7 +165,7 @@ shoal_status shoal_keys(shoal_arena *a, const shoal_namespace *ns, uint32_t s, c
                         shoal_bytes *out, int64_t wait)
 {
     waiting w = {.wait = wait};
-    uint64_t count = 0;
+    shoal_namespace_stats sum = {0};
     *out = (shoal_bytes){0};
     shoal_status status = process_ready(a, wait);
     if (status != SHOAL_OK)
@@ -174,7 +175,7 @@ shoal_status shoal_keys(shoal_arena *a, const shoal_namespace *ns, uint32_t s, c
     if (load_relaxed(&a->records[ns->id].uid) != ns->uid)
         return SHOAL_STALE;
     if (a->read_only) {
-        status = keys_of_table(a, s, &(wanted){.ns = ns, .prefix = prefix, .prefix_size = prefix_size}, out, &count, &w);
+        status = keys_of_table(a, s, &(wanted){.ns = ns, .prefix = prefix, .prefix_size = prefix_size}, out, &sum, &w);
     } else { /* always under the lock: during a recovery the count is not what it was */
         status = shard_lock(a, s, &w);
         if (status != SHOAL_OK)
@@ -192,16 +193,16 @@ static shoal_status count_shard(shoal_arena *a, const shoal_namespace *ns, uint3
 {
     namespace_head *nh = head_of(a, ns->id, s);
     if (a->read_only && ns->tree) /* to tell the roots, which nobody set */
-        return keys_of_table(a, s, &(wanted){.ns = ns, .prefix = ""}, NULL, &out->entries, w);
+        return keys_of_table(a, s, &(wanted){.ns = ns, .prefix = ""}, NULL, out, w);
     if (a->read_only) {
         shoal_lock *lock = &a->shards[s].lock;
-        uint64_t before = load_acquire(&lock->word), count = load_relaxed(&nh->count);
+        uint64_t before = load_acquire(&lock->word), count = load_relaxed(&nh->count), bytes = load_relaxed(&nh->bytes);
         bool due = sweep_due(nh, os_mono_ns());
-        out->bytes += load_relaxed(&nh->bytes);
         fence_acquire();
         if (due || before != 0 || load_relaxed(&lock->word) != 0)
-            return keys_of_table(a, s, &(wanted){.ns = ns, .prefix = ""}, NULL, &out->entries, w);
+            return keys_of_table(a, s, &(wanted){.ns = ns, .prefix = ""}, NULL, out, w);
         out->entries += count;
+        out->bytes += bytes;
         return SHOAL_OK;
     }
     shoal_status status = shard_lock(a, s, w);
@@ -292,13 +293,13 @@ static shoal_status search_fields(shoal_arena *a, const shoal_namespace *tree, c
     int64_t deadline = deadline_after(os_mono_ns(), w->wait);
     for (;;) {
         wanted what = {.ns = tree, .prefix = "", .fields = true};
-        uint64_t count = 0;
+        shoal_namespace_stats sum = {0};
         shoal_meta meta = {0}, after = {0};
         shoal_status status = p->size ? shoal_peek(a, tree, p->names, p->size, NULL, 0, 0, &meta, w->wait) : SHOAL_OK;
         if (status != SHOAL_OK || (p->size && !meta.object))
             return status == SHOAL_OK ? SHOAL_MISS : status;
         what.parent = p->size ? object_id(meta.version, s) : 0;
-        status = keys_of_table(a, s, &what, out, &count, w);
+        status = keys_of_table(a, s, &what, out, &sum, w);
         if (status != SHOAL_OK || p->size == 0)
             return status;
         status = shoal_peek(a, tree, p->names, p->size, NULL, 0, 0, &after, w->wait);

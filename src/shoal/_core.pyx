@@ -53,7 +53,7 @@ from _thread import allocate_lock
 
 from shoal._failures import failure
 from shoal._lifetime import Lifetime
-from shoal.errors import InvalidKey, InvalidValue, KeyNotFound, StoreClosed
+from shoal.errors import InvalidKey, InvalidValue, KeyNotFound, StoreClosed, StoreNotFound
 from shoal.keys import check_key, check_keys
 from shoal.options import DEFAULT, KEEP, MISSING, parse_ttl, ttl_to_ns
 from shoal.options import MAX_TTL as _LONGEST

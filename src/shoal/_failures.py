@@ -86,7 +86,8 @@ FAILURES: dict[str, _Failure] = {
         "Use another name, or remove it with shoal.destroy()",
     ),
     "CORRUPT": _Failure(
-        CorruptArena, "{name!r} contradicts itself{cause}. `shoal doctor` tells more; shoal.destroy() removes it"
+        CorruptArena,
+        "{name!r} contradicts itself{cause}. `shoal doctor` tells more, `shoal doctor --repair` saves what is whole",
     ),
     "INVALID": _Failure(InvalidValue, "out of range for {name!r}{cause}"),
     "NO_MEMORY": _Failure(MemoryError, "out of memory"),

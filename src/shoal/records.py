@@ -63,6 +63,7 @@ class Stats:
     """In all namespaces."""
     hits: int
     misses: int
+    """Reads; what a read-only handle read is in its own figures alone."""
     sets: int
     deletes: int
     expired: int
@@ -73,7 +74,7 @@ class Stats:
     recoveries: int
     """Repairs after the death of a process that was writing."""
     processes: int
-    """Attached now."""
+    """Attached now; those that only read do not count."""
     fields: int = 0
     """In the memory of all namespaces and of all runs, objects included."""
     pinned: int = 0

@@ -152,8 +152,8 @@ class Store(MutableMapping[str, "Any"]):
 
         (Of text, its UTF-8.) It stays valid and as it is as long as it, or anything made from it, lives: whatever becomes
         of the entry, of the store, of this handle, and in forked children. As long as that, an arena has that much
-        less room (`Stats.pinned`). Values of less than about 32 KiB are copied, which is cheaper; so is what a read-only
-        store gives. The data of an array begins at a multiple of 64; in an arena that of bytes and text, too.
+        less room (`Stats.pinned`). Arrays of less than about 32 KiB, and bytes and text of less than 64 KiB, are copied, which is
+        cheaper; so is what a read-only store gives. The data of an array begins at a multiple of 64; in an arena that of bytes and text, too.
 
         Raises:
             KeyNotFound: There is no entry.

@@ -399,6 +399,10 @@ static void read_only(void)
     CHECK_STATUS(shoal_tree_open(r, &home, true, &seen, WAIT), SHOAL_OK);
     CHECK_TEXT(get(r, &seen, "o.p.v"), "1");
     CHECK_EQ(count_of(r, &seen), 5u);
+    shoal_namespace_stats mine, theirs;
+    CHECK_STATUS(shoal_namespace_count(r, &seen, &mine, WAIT), SHOAL_OK);
+    CHECK_STATUS(shoal_namespace_count(a, &tree, &theirs, WAIT), SHOAL_OK);
+    CHECK_EQ(mine.bytes, theirs.bytes);
     CHECK_STATUS(get_pattern(r, &seen, names("o.large"), 1, 100000), SHOAL_OK);
     CHECK_TEXT(fields(r, &seen, ""), "o/ q");
     CHECK_TEXT(fields(r, &seen, "o"), "large p/");

@@ -92,6 +92,19 @@ def test_reading_changes_nothing(crew: Crew, name: str) -> None:
         assert digest(name) == before
 
 
+def test_a_reader_counts_as_a_writer_does(name: str) -> None:
+    """Bytes, too, of keys and of memory, beside what has expired; and however often somebody counted before."""
+    with shoal.open(name, size="16MiB") as store:
+        fill(store)
+        store.memory("agent").update({"name": "ada", "notes": {"long": "x" * 1000}})
+        with shoal.open(name, "r") as reader:
+            read = reader.stats().namespaces
+            written = store.stats().namespaces
+            assert read == written == reader.stats().namespaces
+            assert read["default"].bytes > 300_000
+            assert read["default"].field_bytes > 1000
+
+
 @pytest.mark.parametrize("call", WRITES.values(), ids=WRITES)
 def test_every_write_is_denied(name: str, call: Callable[[Any], object]) -> None:
     with shoal.open(name, size="16MiB") as store:

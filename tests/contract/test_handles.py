@@ -194,10 +194,10 @@ def test_read_only_misses_are_what_they_are(backend: Backend, store: shoal.Store
     assert reader.get("missing", 5) == 5
     with pytest.raises(shoal.KeyNotFound):
         reader["missing"]
-    with pytest.raises(shoal.StoreNotFound):
-        reader.namespace("missing")
-    with pytest.raises(shoal.StoreNotFound):
-        backend.open(flag="r", namespace="missing")
+    for call in (lambda: reader.namespace("missing"), lambda: backend.open(flag="r", namespace="missing")):
+        with pytest.raises(shoal.StoreNotFound, match="no namespace 'missing' in") as caught:
+            call()
+        assert caught.value.name == "missing"
     assert store.namespaces() == ["default"]
 
 

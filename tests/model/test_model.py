@@ -23,7 +23,7 @@ VARIANTS = [(model, variant) for model, variants in MODELS.items() for variant i
 def test_no_state_is_wrong(model: str, kills: int | None) -> None:
     outcome = explore(model, kills=kills)
     assert outcome.error == ""
-    assert outcome.states > 30_000 if kills == 0 else 1_000_000
+    assert outcome.states > (30_000 if kills == 0 else 1_000_000)
 
 
 @pytest.mark.stress

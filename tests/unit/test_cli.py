@@ -17,6 +17,7 @@ import pytest
 from commands import Result, Run
 
 import shoal
+from shoal.cli.doctor import stores
 from shoal.cli.output import human_age, human_size, printable
 from shoal.cli.values import jsonable, parse_value
 
@@ -382,6 +383,13 @@ def test_doctor_of_the_machine(run: Run, name: str) -> None:
         findings = run("doctor", "--json").json["findings"]
     about = {finding["about"] for finding in findings}
     assert {"python", "shoal", "processes", "/dev/shm", name} <= about
+
+
+def test_doctor_has_nothing_to_say_of_a_store_that_goes_meanwhile(name: str) -> None:
+    with shoal.open(name, size="4MiB"):
+        listed = [info for info in shoal.list_arenas() if info.name == name]
+        assert [finding.level for finding in stores(listed)] == ["ok", "ok"]
+    assert stores(listed) == []
 
 
 def test_doctor_of_a_foreign_segment(run: Run, name: str) -> None:

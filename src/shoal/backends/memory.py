@@ -451,7 +451,7 @@ class MemoryStore(EncodedStore):
     def _must_exist(self) -> None:
         """A reader makes no namespaces, so it should learn at once that one is missing."""
         if self._namespace not in self.namespaces():
-            raise StoreNotFound(f"there is no namespace {self._namespace!r} in {self.url}", name=self._namespace)
+            raise StoreNotFound(f"there is no namespace {self._namespace!r} in {self._name!r}", name=self._namespace)
 
     def _configure(self, ttl: Seconds, max_keys: int | Default, eviction: str | Default) -> None:
         settings: dict[str, Any] = {"ttl": ttl}

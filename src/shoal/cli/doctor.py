@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import platform
 import sys
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,11 @@ from .stores import describe_arena, owner_name
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable
 
-__all__ = ["register"]
+    from shoal.records import ArenaInfo
+
+__all__ = ["register", "stores"]
 
 _SHM = "/dev/shm"  # noqa: S108 - what is to be examined, not a place for files of ours
 _DOCKER_SHM = 64 << 20  # what Docker gives a container if nobody asks for more
@@ -64,9 +68,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
     if arguments.repair:
         findings += _repair(arguments.store)
     if arguments.store is None:
-        findings += _python() + _memory()
-        for info in sorted(shoal.list_arenas(), key=lambda info: info.name):
-            findings += _arena(describe_arena(info))
+        findings += _python() + _memory() + stores(shoal.list_arenas())
     else:
         options = parse_options(arguments.store)
         findings += _memory() if options.scheme == "shm" else []
@@ -163,6 +165,15 @@ def _repair(store: str | None) -> list[Finding]:
     return [*found, Finding("ok", name, text + f". It stays until 'shoal rm {name}'")]
 
 
+def stores(infos: Iterable[ArenaInfo]) -> list[Finding]:
+    """Look at each of these. One that has gone since it was listed is no finding."""
+    found = []
+    for info in infos:
+        with suppress(StoreNotFound):
+            found += _arena(describe_arena(info))
+    return found
+
+
 def _named(store: str, scheme: str, name: str | None) -> list[Finding]:
     if scheme != "shm":
         return _invariants(store, store)
@@ -199,6 +210,8 @@ def _invariants(url: str, about: str) -> list[Finding]:
                 return [Finding("note", about, "this kind of store has nothing to verify")]
             found = [Finding(level, about, text) for level, text in verify()]
             stats = store.stats()
+    except StoreNotFound:
+        raise
     except StorageError as error:
         return [Finding("problem", about, str(error))]
     except ShoalError as error:

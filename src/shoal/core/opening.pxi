@@ -56,7 +56,7 @@ cdef class Opened(Views):
         self._config.eviction = SHOAL_EVICT_SIEVE if eviction == "sieve" else SHOAL_EVICT_ERROR
         status = self._renew(not self._read_only)
         if status == SHOAL_NOT_FOUND:
-            raise failure(_NAMES[status], name=f"{self._name}?namespace={namespace}")
+            raise StoreNotFound(f"there is no namespace {namespace!r} in {self._name!r}", name=namespace)
         self._check(status, None)
         if ttl is _DEFAULT and max_keys is _DEFAULT and eviction is _DEFAULT:
             return

@@ -103,6 +103,7 @@ cdef class ArenaStore(Writer):
         cdef int status
         cdef list found = [], spaces = []
         self._check(shoal_namespace_list(raw, _append_space, <void *>spaces), None)
+        memset(&space, 0, sizeof(space))
         for name, number, uid in sorted(spaces):
             space.id = number
             space.uid = uid

@@ -17,8 +17,8 @@ cdef class Views(Entries):
 
         It stays valid and as it is as long as it, or anything made from it, lives: whatever becomes of the entry, of the
         store, of this handle, and in forked children. As long as that, the arena has that much less room.
-        Values of less than about 32 KiB are copied, which is cheaper; so is what a read-only store gives. The data
-        begins at a multiple of 64.
+        Arrays of less than about 32 KiB, and bytes and text of less than 64 KiB, are copied, which is cheaper; so is what a
+        read-only store gives. The data begins at a multiple of 64.
 
         Raises:
             KeyNotFound: There is no entry.
