@@ -64,7 +64,7 @@ FAILURES: dict[str, _Failure] = {
     ),
     "FULL_KEYS": _Failure(
         CapacityExceeded,
-        "a namespace of {name!r} has its max_keys={max_keys:,} entries. Delete some, raise max_keys=, "
+        "namespace {namespace!r} of {name!r} has its max_keys={max_keys:,} entries. Delete some, raise max_keys=, "
         'or use eviction="sieve"',
         "max_keys",
     ),
@@ -102,13 +102,13 @@ def failure(status: str, *, key: Any = None, name: str | None = None, **facts: A
         status: Its name, without the prefix "SHOAL_".
         key: The key it is about.
         name: The store it is about.
-        facts: What the message tells: timeout (seconds), size and capacity (bytes), max_keys, cause, and the
-            errno of the system call that failed.
+        facts: What the message tells: timeout (seconds), size and capacity (bytes), max_keys, namespace, cause, and
+            the errno of the system call that failed.
     """
     known = FAILURES.get(status)
     if known is None:
         return StorageError(f"the core answered {status} for {name!r}", key=key, name=name)
-    facts = {"timeout": 0.0, "size": 0, "capacity": 0, "max_keys": 0, "cause": "", **facts}
+    facts = {"timeout": 0.0, "size": 0, "capacity": 0, "max_keys": 0, "namespace": "", "cause": "", **facts}
     if known.limit == "system":
         facts.update(directory=DIRECTORY, system=_size_of(DIRECTORY))
     text = known.message.format(key=key, name=name, **facts)

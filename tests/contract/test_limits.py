@@ -50,7 +50,7 @@ def test_max_keys_is_the_namespaces_own(backend: Backend, store: shoal.Store) ->
     small = backend.namespace(store, "small", max_keys=1)
     small["a"] = 1
     store.update(a=1, b=2)
-    with pytest.raises(shoal.CapacityExceeded):
+    with pytest.raises(shoal.CapacityExceeded, match="'small'"):
         small["b"] = 2
 
 

@@ -171,9 +171,9 @@ class Arena:
                 raise self.full(key, size)
         if slot is None and space.max_keys and len(space.slots) >= space.max_keys:
             if not sieve:
-                raise CapacityExceeded(
-                    f"no room for {key!r}: the namespace has its {space.max_keys:,} keys", key=key, limit=space.max_keys
-                )
+                name = next(name for name, known in self.spaces.items() if known is space)
+                text = f"no room for {key!r}: namespace {name!r} has its {space.max_keys:,} keys"
+                raise CapacityExceeded(text, key=key, limit=space.max_keys)
             while len(space.slots) >= space.max_keys:
                 self.evict(space, None)
         while self.capacity and self.used - old + size > self.capacity:

@@ -193,7 +193,10 @@ def _arena(arena: dict[str, Any]) -> list[Finding]:
         text = "other users may read or write it, so pickled values are refused unless allow_pickle=True"
         found.append(Finding("note", name, text))
     if not arena["ready"]:
-        text = "damaged, half made, or laid out by another version of Shoal: 'shoal rm' removes it"
+        text = (
+            "damaged, laid out by another version of Shoal, or half made, maybe by somebody who is still at it: look again, "
+            f"then 'shoal doctor --repair {name}' saves what is whole, and 'shoal rm' removes it"
+        )
         return [*found, Finding("problem", name, text)]
     if not arena["alive"] and not arena["persist"]:
         text = "nobody uses it any more: 'shoal gc' or the next open removes it"

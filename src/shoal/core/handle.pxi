@@ -120,6 +120,7 @@ cdef class Handle:
                 shoal_namespace_get_config(self._arena.ptr, &self._space, &config) == SHOAL_OK
             ):
                 facts["max_keys"] = config.max_keys
+                facts["namespace"] = self._namespace
         raise failure(_NAMES[status], key=self._whole(key), name=self._name, **facts)
 
     cdef object _whole(self, object key):
