@@ -5,6 +5,7 @@
 #include "lock.h"
 #include "paths.h"
 #include "process.h"
+#include "tree.h"
 
 #define LARGE ((size_t)50000)
 
@@ -173,13 +174,14 @@ static shoal_status do_put_deep(world *w)
     tree.base = &base;
     return shoal_put(w->a, &tree, path, n, &(shoal_put_args){.head = "v", .head_size = 1}, NULL, WAIT);
 }
-static void remove_object(world *w) /* as the holder of the lock may */
+static void remove_object(world *w) /* as the holder of the lock may; to let go of it for shoal_delete would be to let the waiter in */
 {
-    shoal_lock *lock = &w->a->shards[0].lock;
-    uint64_t word = lock->word;
-    lock->word = 0;
-    CHECK_STATUS(drop(w->a, &w->tree, "o"), SHOAL_OK);
-    lock->word = word;
+    target t;
+    place p;
+    waiting patience = {.wait = WAIT};
+    CHECK_STATUS(target_make(w->a, &w->tree, "o", 1, &t), SHOAL_OK);
+    CHECK_STATUS(target_find(w->a, &t, &p), SHOAL_OK);
+    CHECK_STATUS(entry_remove(w->a, 0, &p, &patience), SHOAL_OK);
 }
 
 static void a_known_object_that_goes_meanwhile(void)
