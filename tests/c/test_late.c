@@ -8,7 +8,7 @@
 
 #define PLACES 10u /* of a write, at which it is stopped */
 
-static int64_t ttl; /* enough to get there */
+static int64_t ttl; /* enough to get there, once that was tried */
 static shoal_status *answer; /* of the child */
 
 static shoal_put_args text_args(const char *text, uint8_t condition)
@@ -92,7 +92,7 @@ static unsigned steps_of(shoal_arena *a, const shoal_namespace *ns, void (*act)(
         while (step(pid) == 1)
             steps++;
     end_steps(pid);
-    ttl = os_mono_ns() - begun + 10 * MILLISECOND;
+    ttl = os_mono_ns() - begun;
     return steps;
 }
 
@@ -133,8 +133,10 @@ static void stopped_everywhere(void (*act)(shoal_arena *, const shoal_namespace 
     bool way = act == set_below || act == publish_below; /* two of a kind: each at every other place */
     shoal_namespace ns = way ? tree_of(a) : ns_default(a);
     unsigned steps = steps_of(a, &ns, act), seen = 0;
+    int64_t to_the_end = ttl;
     for (unsigned i = 1 + way; i < PLACES && steps; i += 1 + way) {
         bool in_time = true;
+        ttl = to_the_end * i / PLACES + 10 * MILLISECOND;
         do { /* on a busy machine it may take any time to get there */
             ttl += in_time ? 0 : ttl;
             del(a, &ns, "key");
