@@ -22,6 +22,7 @@ shoal_status table_find(shoal_arena *a, const lookup *key, place *p)
             block *b = block_at(a, word & REF_MASK);
             if (!b)
                 return corrupt(a, "table: slot leaves the arena");
+            __builtin_prefetch((const uint8_t *)b + 64, 1); /* as in read_block */
             if (!table_matches(a, key, b, &p->e))
                 continue;
             uint64_t offset = (uint64_t)((uint8_t *)b - a->base);
