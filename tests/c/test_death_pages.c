@@ -46,6 +46,47 @@ static void whales(shoal_arena *a, const shoal_namespace *ns, bool done)
 }
 static void merging_runs(void) { walk(&(scenario){scatter, merge_and_take, whales}); }
 
+/* Two free runs of one length, neighbours of none: whoever takes the first of their bin makes the other the first. */
+static void free_two_alike(shoal_arena *a, const shoal_namespace *ns)
+{
+    for (unsigned i = 0; i < 5; i++)
+        CHECK_STATUS(put_pattern(a, ns, whale(i), i, LARGE, false), SHOAL_OK);
+    for (unsigned i = 1; i < 5; i += 2)
+        CHECK_STATUS(del(a, ns, whale(i)), SHOAL_OK);
+}
+static void put_key(shoal_arena *a, const shoal_namespace *ns) { put_nines(a, ns, "key", LARGE); }
+static void others_and_key(shoal_arena *a, const shoal_namespace *ns, bool done)
+{
+    for (unsigned i = 0; i < 5; i += 2)
+        CHECK_STATUS(get_pattern(a, ns, whale(i), i, LARGE), SHOAL_OK);
+    shoal_status status = get_pattern(a, ns, "key", 9, LARGE);
+    CHECK(status == SHOAL_OK || (!done && status == SHOAL_MISS));
+}
+static void taking_one_of_two(void) { walk(&(scenario){free_two_alike, put_key, others_and_key}); }
+
+/* So large that new pages are written through the file, or would be, if the process might write that far. */
+static uint8_t many_nines[270000];
+static void put_through_file(shoal_arena *a, const shoal_namespace *ns)
+{
+    shoal_put_args args = {.head = many_nines, .head_size = 8, .body = many_nines + 8, .body_size = sizeof many_nines - 8};
+    shoal_put(a, ns, "key", 3, &args, NULL, WAIT);
+}
+static void put_within_limits(shoal_arena *a, const shoal_namespace *ns)
+{
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){PAGE_SIZE, RLIM_INFINITY});
+    put_through_file(a, ns);
+}
+static void absent_or_nines(shoal_arena *a, const shoal_namespace *ns, bool done)
+{
+    shoal_status status = get_pattern(a, ns, "key", 9, sizeof many_nines);
+    CHECK(status == SHOAL_OK || (!done && status == SHOAL_MISS));
+}
+static void writing_through_the_file(void)
+{
+    walk(&(scenario){nothing, put_through_file, absent_or_nines});
+    walk(&(scenario){nothing, put_within_limits, absent_or_nines});
+}
+
 /* As who dies in the middle of taking a part of a free run leaves it: in two, which lie in no bin. */
 static void cut_a_free_run(shoal_arena *a, const shoal_namespace *ns)
 {
@@ -320,8 +361,6 @@ static void two_or_three(shoal_arena *a, const shoal_namespace *ns, bool done)
     CHECK(count == 2 || count == 3);
     CHECK_EQ(keys_of(a, &other, ""), count);
 }
-static void put_key(shoal_arena *a, const shoal_namespace *ns) { put_nines(a, ns, "key", LARGE); }
-
 static void recovering(void)
 {
     walk_recoveries(&(scenario){scatter, put_key, whale_7}, pages_are_locked, 4, 0);
@@ -347,7 +386,10 @@ static int tests(void)
     return check_report();
 #endif
     pattern_fill(nines, 9, sizeof nines);
+    pattern_fill(many_nines, 9, sizeof many_nines);
     RUN(merging_runs);
+    RUN(taking_one_of_two);
+    RUN(writing_through_the_file);
     RUN(mending_the_bins);
     RUN(freeing_later);
     RUN(giving_runs_back);
