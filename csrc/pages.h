@@ -39,10 +39,10 @@ uint64_t page_head(shoal_arena *a, uint64_t page, uint32_t kind, uint32_t owner)
 bool page_walk(shoal_arena *a, uint64_t page, uint64_t frontier, uint64_t *state);
 /* Map what was in use before, maybe by another process alone. The fault of a read maps 64 KB around it, that of a write one page;
  * where all is mapped, this takes a cache line in a thousand. */
-static inline void pages_prefault(const uint64_t *from, uint64_t length)
+static inline void pages_prefault(const void *from, uint64_t length)
 {
     for (uint64_t at = 0; at < length; at += 65536)
-        (void)load_relaxed(from + at / sizeof *from);
+        read_for_page((const uint8_t *)from + at);
 }
 
 #endif

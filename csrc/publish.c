@@ -197,7 +197,7 @@ shoal_status publish(shoal_arena *a, writing *x)
         }
         store_relaxed(&nh->bytes, nh->bytes + e.key_size + e.value_size);
         store_relaxed(&sh->entries, sh->entries + 1);
-        if (x->object && (flags & BLOCK_FIELD))
+        if ((flags & BLOCK_FIELD) && x->object)
             field_link(a, x->object, ref, b);
     }
     list_expect(nh, expires);

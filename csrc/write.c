@@ -180,7 +180,7 @@ static shoal_status prepare(shoal_arena *a, writing *x)
         store_relaxed(entry_expires(b), 0);
     bool through_file = fresh && !x->draft && x->args.body_size >= THROUGH_FILE;
     if (!fresh)
-        pages_prefault(&b->next, x->prepared_bytes);
+        pages_prefault(b, x->prepared_bytes);
     else if (!through_file)
         os_populate(b, x->prepared_bytes);
     uint8_t *to = (uint8_t *)b + entry_value_at(&e, ref);
